@@ -1,0 +1,33 @@
+"""scripts/bench dataplane: runs the parts, prints their tables and bars, and fails when a bar is missed."""
+
+import argparse
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import fastpath  # noqa: E402
+import idle  # noqa: E402
+import paths  # noqa: E402
+
+PARTS = {"fastpath": fastpath.run, "paths": paths.run, "idle": idle.run}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench dataplane")
+    parser.add_argument("--build-dir", default="build/release")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--part", choices=PARTS, action="append")
+    options = parser.parse_args()
+    bars = []
+    for name in options.part or PARTS:
+        print(f"\n## {name}\n", flush=True)
+        bars += PARTS[name](options.build_dir, options.rounds)
+    print("\n## bars\n")
+    for bar in bars:
+        print(f"{'pass' if bar.met else 'FAIL'}  {bar.text}")
+    return 0 if all(bar.met for bar in bars) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

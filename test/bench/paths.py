@@ -1,0 +1,149 @@
+"""Requests through one PoP, beside kernel routing, nft DNAT, nginx stream and haproxy TCP, interleaved by round."""
+
+import re
+
+from report import at_least, at_most, median, spread, table
+from topology import ENDPOINTS, VIP, Dataplane, Topology, nginx, scratch, sh, write
+
+SECONDS = 3
+MIDDLE_CPU = 1
+
+
+def wrk(topology, url, close):
+    header = ["-H", "Connection: close"] if close else []
+    text = topology.run("client", ["wrk", "-t1", "-c16", f"-d{SECONDS}s", "--latency"] + header + [url]).stdout
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
+    return rate, percentile(text, "50%"), percentile(text, "99%")
+
+
+def percentile(text, name):
+    value, unit = re.search(rf"^\s+{name}\s+([\d.]+)(us|ms|s)$", text, re.M).groups()
+    return float(value) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+
+
+class Routing:
+    name, url = "kernel routing, one endpoint", "http://10.2.1.1:8000/"
+
+    def __init__(self, kernel):
+        self.topology = kernel
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+
+class Dnat(Routing):
+    name, url = "nft DNAT", f"http://{VIP}:8000/"
+
+    def start(self):
+        targets = ", ".join(f"{i - 1} : 10.2.{i}.1" for i in range(1, ENDPOINTS + 1))
+        rules = write("nft", f"""table ip bench {{
+  chain pre {{ type nat hook prerouting priority dstnat;
+    ip daddr {VIP} tcp dport 8000 dnat to numgen inc mod {ENDPOINTS} map {{ {targets} }} : 8000 }}
+  chain post {{ type nat hook postrouting priority srcnat; ip daddr 10.2.0.0/16 masquerade }} }}""")
+        sh(f"ip netns exec {self.topology.ns('box')} nft -f {rules}")
+
+    def stop(self):
+        sh(f"ip netns exec {self.topology.ns('box')} nft delete table ip bench")
+
+
+class Proxy(Routing):
+    url = f"http://{VIP}:8000/"
+
+    def start(self):
+        self.process = self.topology.start("box", self.command(), cpu=MIDDLE_CPU)
+        for _ in range(50):
+            if self.topology.run("client", ["curl", "-s", "-m", "1", "-o", "/dev/null", self.url]).returncode == 0:
+                return
+        raise RuntimeError(f"{self.name} does not answer")
+
+    def stop(self):
+        self.topology.stop(self.process)
+
+
+class NginxStream(Proxy):
+    name = "nginx stream"
+
+    def command(self):
+        servers = " ".join(f"server 10.2.{i}.1:8000;" for i in range(1, ENDPOINTS + 1))
+        module = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;"
+        return nginx("stream", f"""{module} events {{ worker_connections 4096; }}
+stream {{ upstream e {{ {servers} }} server {{ listen {VIP}:8000 backlog=4096; proxy_pass e; }} }}""")
+
+
+class Haproxy(Proxy):
+    name = "haproxy TCP"
+
+    def command(self):
+        servers = "\n".join(f"  server e{i} 10.2.{i}.1:8000" for i in range(1, ENDPOINTS + 1))
+        path = write("haproxy.cfg", f"""global
+  maxconn 8000
+  nbthread 1
+defaults
+  mode tcp
+  timeout connect 2s
+  timeout client 60s
+  timeout server 60s
+listen t
+  bind {VIP}:8000 backlog 4096
+{servers}
+""")
+        return ["haproxy", "-db", "-f", path]
+
+
+class Perigee(Routing):
+    url = f"http://{VIP}:8000/"
+
+    def __init__(self, topology, build_dir, driver):
+        super().__init__(topology)
+        self.name = f"Perigee {driver}"
+        self.dataplane = Dataplane(topology, build_dir, driver, cpu=MIDDLE_CPU)
+
+    def start(self):
+        self.dataplane.start()
+
+    def stop(self):
+        self.dataplane.stop()
+
+
+def run(build_dir, rounds):
+    kernel, ours = Topology("k", kernel=True), Topology("d", kernel=False)
+    try:
+        kernel.up()
+        ours.up()
+        peers = [Routing(kernel), Dnat(kernel), NginxStream(kernel), Haproxy(kernel),
+                 Perigee(ours, build_dir, "af_packet"), Perigee(ours, build_dir, "af_xdp")]
+        results = {(peer.name, close): [] for peer in peers for close in (False, True)}
+        for number in range(rounds):
+            for peer in peers[number % len(peers):] + peers[:number % len(peers)]:
+                peer.start()
+                for close in (False, True):
+                    results[peer.name, close].append(wrk(peer.topology, peer.url, close))
+                peer.stop()
+        return report(results, peers)
+    finally:
+        ours.down()
+        kernel.down()
+        sh(f"rm -rf {scratch()}", check=False)
+
+
+def report(results, peers):
+    for close in (False, True):
+        print(f"\n{'Connection: close' if close else 'Keep-alive'}, 16 connections, medians (range)\n")
+        rows = []
+        for peer in peers:
+            rate, p50, p99 = zip(*results[peer.name, close])
+            rows.append([peer.name, f"{median(rate):.0f} ({spread(rate)})", f"{median(p50):.0f}",
+                         f"{median(p99):.0f}"])
+        table(["path", "requests/s", "p50 us", "p99 us"], rows)
+
+    def ratio(ours, other, column=0):
+        return median([a[column] / b[column] for a, b in zip(results[ours, False], results[other, False])])
+
+    xdp, packet = "Perigee af_xdp", "Perigee af_packet"
+    return [at_least("keep-alive requests/s, af_xdp / haproxy", ratio(xdp, "haproxy TCP"), 1.3),
+            at_least("keep-alive requests/s, af_xdp / nft DNAT", ratio(xdp, "nft DNAT"), 0.95),
+            at_most("keep-alive p99, af_xdp / haproxy", ratio(xdp, "haproxy TCP", 2), 1.0),
+            at_least("keep-alive requests/s, af_packet / haproxy", ratio(packet, "haproxy TCP"), 1.1)]
