@@ -1,0 +1,144 @@
+// The table as the packet path reads it: immutable, with an index for every question a packet asks. Built by
+// the control thread; the worker only reads it. A table that names what this data plane does not have is
+// refused whole, with the reason.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "contract/error.h"
+#include "contract/table.h"
+#include "contract/units.h"
+#include "dataplane/bootstrap.h"
+#include "dataplane/egress.h"
+#include "dataplane/index_hash.h"
+
+namespace perigee::dataplane {
+
+// A link in host order, with its port as an index.
+struct LinkInfo {
+  std::uint16_t port = 0;
+  std::uint16_t vlan = 0;
+  std::uint16_t mtu = 0;
+  std::uint16_t probe_port = 0;  // of our reflector and of the peer's
+  std::uint32_t local = 0;
+  std::uint32_t next_hop = 0;
+  std::uint32_t peer = 0;
+  std::uint64_t same_peer = 0;  // mask of the links to the same PoP, this one included
+  MacAddress next_hop_mac;      // pin, or none
+};
+
+struct InterfaceInfo {
+  std::uint16_t port = 0;
+  std::uint16_t vlan = 0;
+  std::uint16_t mtu = 0;
+  bool is_host = false;
+  std::uint32_t local = 0;
+  std::uint32_t mask = 0;     // of the on-link prefix
+  std::uint32_t gateway = 0;  // 0: none
+  MacAddress gateway_mac;     // pin, or none
+
+  [[nodiscard]] bool on_link(std::uint32_t address) const { return ((address ^ local) & mask) == 0; }
+};
+
+struct EndpointInfo {
+  std::uint32_t address = 0;
+  std::uint16_t port = 0;
+};
+
+// An address to announce by gratuitous ARP on a segment at start and link up.
+struct Announcement {
+  Segment segment;
+  std::uint32_t address = 0;
+};
+
+class ServingTable {
+ public:
+  // `table` passed table::validate(). Refused: an unknown port; a link on a port whose role is not `link`, a
+  // host interface on one that is not `host`, another interface on one that is `host`; two records on one
+  // (port, VLAN); an address that is not IPv4; one address with two owners; a next hop of an interface that
+  // is not on-link.
+  static Result<std::unique_ptr<const ServingTable>> build(table::Table table,
+                                                           std::span<const PortSetting> ports);
+
+  [[nodiscard]] const table::Table& table() const { return table_; }
+
+  [[nodiscard]] Segment segment(std::uint16_t port, std::uint16_t vlan) const {
+    return segment_of(by_tag_.find(tag_key(port, vlan)));
+  }
+  [[nodiscard]] const LinkInfo& link(std::uint32_t index) const { return links_[index]; }
+  [[nodiscard]] const InterfaceInfo& interface(std::uint32_t index) const { return interfaces_[index]; }
+  [[nodiscard]] const EndpointInfo& endpoint(std::uint32_t index) const { return endpoints_[index]; }
+  [[nodiscard]] std::uint32_t snat_address(std::uint32_t index) const { return snat_[index]; }
+
+  // Port index, VLAN, own address and MTU of a segment that is not none.
+  [[nodiscard]] std::uint16_t port_of(Segment segment) const;
+  [[nodiscard]] std::uint16_t vlan_of(Segment segment) const;
+  [[nodiscard]] std::uint32_t address_of(Segment segment) const;
+  [[nodiscard]] std::uint16_t mtu_of(Segment segment) const;
+  // The smaller MTU of the two: what both directions of a connection between them can carry.
+  [[nodiscard]] std::uint16_t path_mtu(Segment a, Segment b) const;
+
+  // The service that claims (destination, port, protocol), by its exact port or else by port 0; kNone.
+  [[nodiscard]] std::uint32_t service(std::uint32_t destination, std::uint16_t port,
+                                      std::uint8_t protocol) const;
+  [[nodiscard]] bool is_vip(std::uint32_t address) const { return role(address) == AddressRole::vip; }
+  // An address of one of our links or interfaces.
+  [[nodiscard]] bool is_own(std::uint32_t address) const;
+  // Index of a SNAT address, kNone.
+  [[nodiscard]] std::uint32_t snat_index(std::uint32_t address) const;
+  // What an address is to us; one address has one role.
+  enum class AddressRole : std::uint8_t { other, link, interface, vip, snat };
+  [[nodiscard]] AddressRole role(std::uint32_t address) const;
+  // Index of the link or interface that has this address, for those two roles.
+  [[nodiscard]] Segment owner(std::uint32_t address) const;
+
+  [[nodiscard]] std::uint32_t endpoint_index(EndpointId id) const { return endpoint_ids_.find(id.value); }
+  [[nodiscard]] std::uint32_t link_index(LinkId id) const { return link_ids_.find(id.value); }
+  [[nodiscard]] std::uint32_t service_index(ServiceId id) const { return service_ids_.find(id.value); }
+
+  // Longest match, or null. Besides the table's prefixes, each interface's on-link prefix is known, and the
+  // default route over the first interface that has a gateway, unless the table says otherwise.
+  [[nodiscard]] const table::TransitPrefix* route(std::uint32_t destination) const;
+  // The ordered links of a route or an endpoint; empty when it goes over an interface.
+  [[nodiscard]] std::span<const std::uint32_t> links_of(const table::TransitPrefix& prefix) const;
+  [[nodiscard]] std::span<const std::uint32_t> links_of(const table::Endpoint& endpoint) const;
+  [[nodiscard]] std::span<const table::Tier> tiers_of(const table::Service& service) const;
+  [[nodiscard]] std::span<const table::Candidate> candidates_of(const table::Tier& tier) const;
+
+  [[nodiscard]] Egress over_link(std::uint32_t link) const;
+  // To `destination` out of an interface: itself when on-link, else the gateway; nothing when there is none.
+  [[nodiscard]] std::optional<Egress> over_interface(std::uint32_t interface,
+                                                     std::uint32_t destination) const;
+  // Back to `destination` out of the segment a packet of its came in on: own answers leave this way.
+  [[nodiscard]] std::optional<Egress> back_over(Segment segment, std::uint32_t destination) const;
+
+  // VIPs on every edge interface, and every interface's own address. ARP answers for the same.
+  [[nodiscard]] std::span<const Announcement> announcements() const { return announcements_; }
+
+ private:
+  friend class ServingTableBuilder;
+  ServingTable() = default;
+
+  static std::uint64_t tag_key(std::uint16_t port, std::uint16_t vlan) {
+    return static_cast<std::uint64_t>(port) << 16U | vlan;
+  }
+  static Segment segment_of(std::uint32_t packed);
+
+  table::Table table_;
+  std::vector<LinkInfo> links_;
+  std::vector<InterfaceInfo> interfaces_;
+  std::vector<EndpointInfo> endpoints_;
+  std::vector<std::uint32_t> snat_;
+  std::vector<Announcement> announcements_;
+  IndexHash by_tag_, by_address_, services_, endpoint_ids_, link_ids_, service_ids_;
+  // The route table as disjoint ranges: range i starts at route_starts_[i] and ends before the next one.
+  std::vector<std::uint32_t> route_starts_;
+  std::vector<std::uint32_t> route_prefixes_;   // per range: index into prefixes_, or kNone
+  std::vector<table::TransitPrefix> prefixes_;  // of the table, then the implied ones
+};
+
+}  // namespace perigee::dataplane

@@ -1,0 +1,43 @@
+// Transit: a packet that no VIP or SNAT address of ours claims goes on by `prefix -> ordered links, or a
+// local interface` (RFC 1812 section 5.2). Also the last hop to the host for VIPs it serves.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "contract/drop_reason.h"
+#include "dataplane/egress.h"
+#include "dataplane/icmp.h"
+#include "dataplane/packet.h"
+#include "dataplane/serving_table.h"
+
+namespace perigee::dataplane {
+
+struct TransitResult {
+  bool send = false;
+  Egress egress;                             // when send
+  DropReason reason = DropReason::no_route;  // when not
+  std::optional<IcmpError> error;            // the answer RFC 1812 asks for; the caller limits its rate
+};
+
+// Where a packet for `destination` that came in on `in` goes. Never back to the PoP it came from, nor back to
+// a gateway of the interface it came in on: another choice is taken, or it is a drop (no_live_link,
+// no_route).
+struct RouteChoice {
+  std::optional<Egress> egress;
+  DropReason reason = DropReason::no_route;  // when there is none
+};
+[[nodiscard]] RouteChoice choose_route(std::uint32_t destination, Segment in, const ServingTable& table,
+                                       LinkView view);
+
+// Decides, and when it is to be sent decrements the TTL and updates the header checksum in place.
+[[nodiscard]] TransitResult forward_transit(Packet& packet, const ServingTable& table, LinkView view);
+
+// The same for a packet to a VIP of a `deliver: host` service (index): to the interface's gateway, or else
+// straight to the VIP, which the host answers ARP for.
+[[nodiscard]] TransitResult deliver_to_host(Packet& packet, const ServingTable& table, std::uint32_t service);
+
+// Decrements the TTL (which is at least 1) with an incremental checksum (RFC 1624).
+void decrement_ttl(Packet& packet);
+
+}  // namespace perigee::dataplane
