@@ -13,7 +13,7 @@
 #include "dataplane/packet.h"
 #include "dataplane/serving_table.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 inline constexpr std::size_t kArpSize = 28;
 inline constexpr MacAddress kBroadcastMac = {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
@@ -57,4 +57,4 @@ std::size_t build_arp_request(std::span<std::uint8_t, kArpSize> out, const MacAd
 std::size_t build_arp_announcement(std::span<std::uint8_t, kArpSize> out, const MacAddress& own,
                                    std::uint32_t address);
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

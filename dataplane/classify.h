@@ -8,7 +8,7 @@
 #include "dataplane/packet.h"
 #include "dataplane/serving_table.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 enum class Journey : std::uint8_t {
   echo,         // local: ICMP echo request to an address of ours: make_echo_reply()
@@ -33,4 +33,4 @@ struct Classified {
 // Sets packet.in and decides. The packet came from parse() as FrameKind::ipv4 and addressed_to() us.
 [[nodiscard]] Classified classify(Packet& packet, const ServingTable& table);
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

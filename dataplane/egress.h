@@ -2,14 +2,14 @@
 // either a link to another PoP or an interface of this one.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <optional>
 #include <span>
 
 #include "contract/table.h"
+#include "dataplane/link_view.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 struct Segment {
   enum class Kind : std::uint8_t { none, link, interface };
@@ -29,14 +29,6 @@ struct Egress {
   friend bool operator==(const Egress&, const Egress&) = default;
 };
 
-// A bit per link index of the table in force. `up` includes degraded; `unknown` is usable, ranked last.
-struct LinkView {
-  std::uint64_t up = 0;
-  std::uint64_t unknown = 0;
-
-  [[nodiscard]] std::uint64_t usable() const { return up | unknown; }
-  [[nodiscard]] bool usable(std::uint32_t link) const { return (usable() >> link & 1U) != 0; }
-};
 static_assert(table::kMaxLinks <= 64, "link sets are 64-bit masks");
 
 // The first link of `order` that is up and not in `except` (a mask of links), else the first that is unknown,
@@ -52,4 +44,4 @@ static_assert(table::kMaxLinks <= 64, "link sets are 64-bit masks");
   return std::nullopt;
 }
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

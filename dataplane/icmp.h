@@ -9,7 +9,7 @@
 
 #include "dataplane/packet.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 enum IcmpType : std::uint8_t {
   kEchoReply = 0,
@@ -73,4 +73,4 @@ struct Quoted {
 // Nothing: no whole inner header and 8 octets, or a fragment that is not the first: icmp_malformed.
 [[nodiscard]] std::optional<Quoted> parse_quoted(const Packet& packet);
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

@@ -8,7 +8,7 @@
 
 #include "contract/table.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 // One multiply and a fold; good enough for keys that an operator chose, not for keys a client may choose.
 [[nodiscard]] inline std::uint64_t mix(std::uint64_t key) {
@@ -47,4 +47,4 @@ class IndexHash {
   std::size_t mask_;
 };
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

@@ -5,7 +5,7 @@
 
 #include "dataplane/packet.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 // On a SYN or SYN-ACK: lowers the MSS option to `mtu` - 40 in place, with an incremental checksum. Give the
 // smaller MTU of the two segments (ServingTable::path_mtu), since the option limits the other direction. A
@@ -13,4 +13,4 @@ namespace perigee::dataplane {
 // changed.
 bool clamp_mss(Packet& packet, std::uint16_t mtu);
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

@@ -12,7 +12,7 @@
 #include "dataplane/egress.h"
 #include "dataplane/serving_table.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 // Where a neighbour is: by port and VLAN, not by table index, so that a table swap keeps what is known.
 struct NeighborKey {
@@ -145,4 +145,4 @@ class NeighborTable {
   Instant next_due_;
 };
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace perigee::dataplane {
+namespace perigee {
 
 [[nodiscard]] inline std::uint16_t load_be16(const std::uint8_t* at) {
   return static_cast<std::uint16_t>(at[0] << 8U | at[1]);
@@ -33,4 +33,4 @@ inline void store_be64(std::uint8_t* at, std::uint64_t value) {
   store_be32(at + 4, static_cast<std::uint32_t>(value));
 }
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

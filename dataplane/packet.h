@@ -11,7 +11,7 @@
 #include "contract/units.h"
 #include "dataplane/egress.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 inline constexpr std::uint8_t kIcmp = 1, kTcp = 6, kUdp = 17;  // IP protocol numbers
 inline constexpr std::uint16_t kEtherIpv4 = 0x0800, kEtherArp = 0x0806, kEtherVlan = 0x8100;
@@ -90,4 +90,4 @@ inline constexpr std::size_t kMaxEthernetHeader = 18;
 std::size_t write_ethernet(std::span<std::uint8_t, kMaxEthernetHeader> out, const MacAddress& destination,
                            const MacAddress& source, std::uint16_t vlan, std::uint16_t ether_type);
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

@@ -16,7 +16,7 @@
 #include "dataplane/egress.h"
 #include "dataplane/index_hash.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 // A link in host order, with its port as an index.
 struct LinkInfo {
@@ -141,4 +141,4 @@ class ServingTable {
   std::vector<table::TransitPrefix> prefixes_;  // of the table, then the implied ones
 };
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

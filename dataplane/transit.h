@@ -11,7 +11,7 @@
 #include "dataplane/packet.h"
 #include "dataplane/serving_table.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 struct TransitResult {
   bool send = false;
@@ -40,4 +40,4 @@ struct RouteChoice {
 // Decrements the TTL (which is at least 1) with an incremental checksum (RFC 1624).
 void decrement_ttl(Packet& packet);
 
-}  // namespace perigee::dataplane
+}  // namespace perigee

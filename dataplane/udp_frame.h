@@ -7,7 +7,7 @@
 
 #include "dataplane/packet.h"
 
-namespace perigee::dataplane {
+namespace perigee {
 
 inline constexpr std::size_t kUdpOverhead = 28;  // IPv4 without options + UDP
 
@@ -28,4 +28,4 @@ std::size_t build_udp(std::span<std::uint8_t> out, const UdpHeader& header,
 // The UDP checksum of a parsed packet is right, or absent (0, RFC 768).
 [[nodiscard]] bool udp_checksum_ok(const Packet& packet);
 
-}  // namespace perigee::dataplane
+}  // namespace perigee
