@@ -1,0 +1,43 @@
+// Why a client of a service gets the endpoint it gets: every candidate, its terms, and why it won or lost.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "contract/address.h"
+#include "contract/error.h"
+#include "steering/conditions.h"
+#include "steering/policy.h"
+#include "steering/route.h"
+
+namespace perigee {
+
+struct ExplainedCandidate {
+  std::string endpoint;
+  std::string pop;
+  std::string link;                 // empty: in this PoP
+  std::optional<std::size_t> tier;  // 0 is served first; absent: excluded
+  Cost cost;
+  std::uint32_t weight = 0;
+  double share = 0;  // of new flows while the tiers before are gone: weight within the tier; 0 when excluded
+  std::string verdict;  // one sentence for people, with numbers
+};
+
+struct Explanation {
+  std::string service;
+  IpAddress client;
+  std::optional<std::uint16_t> client_port;
+  std::vector<ExplainedCandidate> candidates;  // best first, then the excluded ones
+  std::string summary;                         // one sentence: where new flows of this client go
+};
+
+// Which endpoint of a tier one client's flows get is the data plane's hash; the shares are its odds.
+// Errors: no such service (with the names there are), a service that is delivered to the host.
+Result<Explanation> explain(const Policy& policy, const Route& route, std::string_view service,
+                            const IpAddress& client, std::optional<std::uint16_t> client_port, Instant now);
+
+}  // namespace perigee

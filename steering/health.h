@@ -1,0 +1,36 @@
+// The law of health checks, pure: `fall` failures in a row take an endpoint out, `rise` passes bring it back.
+// One pass is enough to leave `unknown`. Latency is no part of it.
+#pragma once
+
+#include <cstdint>
+
+#include "contract/units.h"
+#include "steering/conditions.h"
+#include "steering/policy.h"
+
+namespace perigee {
+
+enum class CheckOutcome : std::uint8_t {
+  passed,
+  failed,           // connected, but the answer was wrong, late or cut short
+  connect_refused,  // RST, or ICMP unreachable
+  connect_timeout   // no answer to the SYN
+};
+[[nodiscard]] const char* name_of(CheckOutcome outcome);  // "passed", "failed", "connect refused", ...
+
+struct HealthState {
+  Health verdict = Health::unknown;
+  Instant since;                       // when the verdict began
+  std::uint32_t passes = 0;            // in a row
+  std::uint32_t failures = 0;          // in a row
+  std::uint32_t connect_failures = 0;  // in a row, of the last kinds
+  friend bool operator==(const HealthState&, const HealthState&) = default;
+};
+
+// The state after one more check. `dead` once `fall` checks in a row could not even connect; from there
+// `rise` passes lead back to healthy, as from unhealthy. Do not feed checks that were begun while the data
+// plane was not alive: they say nothing about the endpoint.
+[[nodiscard]] HealthState observe(const HealthState& state, CheckOutcome outcome, const Policy::Health& law,
+                                  Instant now);
+
+}  // namespace perigee

@@ -1,0 +1,97 @@
+// The law of steering for one set of paths: band, hysteresis, dwell and hold, with their memory.
+//
+// The *active* paths (the first tier) change only for a reason:
+//   failure, policy   a path becomes unusable, or the operator's terms change: at once;
+//   rtt               the best path beats an active one by the hysteresis (relative and absolute), in `dwell`
+//                     evaluations in a row, and the last change is older than `hold`;
+//   recovery          a path that came back is taken up like any challenger, once it was usable for `hold`.
+// A path of another PoP within the band of the active ones joins them (equal paths are equal).
+// The others follow by their damped cost: it moves only when the measured cost leaves it by the hysteresis,
+// so noise does not reorder them either. Unknown cost: the last known one for three windows, then last in
+// line; never 0. Until every usable path was measured or given three windows, order follows cost at once and
+// there is no hold: an initial ranking is not a switch.
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "contract/units.h"
+#include "steering/policy.h"
+
+namespace perigee {
+
+struct Path {
+  PopId pop;
+  LinkId link;  // none: this PoP
+  friend auto operator<=>(const Path&, const Path&) = default;
+};
+
+// The terms of a path's cost; the cost is their sum. Without `rtt` the cost is unknown.
+struct Cost {
+  std::optional<Nanos> rtt;  // the window's p50, not below the link's rtt_floor; 0 for a local path
+  Nanos declared{0};         // from the link's peer onward
+  Nanos policy{0};           // the link's `cost`
+  Nanos loss{0};             // penalty
+
+  [[nodiscard]] bool known() const { return rtt.has_value(); }
+  [[nodiscard]] Nanos total() const { return rtt.value_or(Nanos(0)) + declared + policy + loss; }
+  [[nodiscard]] Nanos fixed() const { return declared + policy; }  // what the operator said of it
+  friend bool operator==(const Cost&, const Cost&) = default;
+};
+
+// Why a path may not be used now; the order is by how much the operator has to do with it.
+enum class Usable : std::uint8_t {
+  yes,
+  link_down,
+  over_max_rtt,
+  unhealthy,  // no endpoint behind it is healthy
+  full,       // none has room
+  drained     // none is left by the operator
+};
+
+struct PathInput {
+  Path path;
+  Cost cost;
+  Usable usable = Usable::yes;
+};
+
+struct RankedPath {
+  Path path;
+  Cost cost;  // as of the last evaluation
+  Usable usable = Usable::yes;
+  bool active = false;
+  std::optional<Nanos> damped;  // the cost it is ordered by; absent: never known
+  Instant known_at;             // when its cost was last known
+  Instant usable_since;         // never: from the start, or not usable
+  std::uint32_t dwell = 0;      // evaluations in a row that would make it active, or no longer so
+  friend bool operator==(const RankedPath&, const RankedPath&) = default;
+};
+
+struct Ranking {
+  std::vector<RankedPath> paths;  // usable ones first, best first; the active ones lead
+  bool settled = false;
+  Instant started;     // of the first evaluation
+  Instant changed_at;  // of the active paths, once settled
+  friend bool operator==(const Ranking&, const Ranking&) = default;
+
+  [[nodiscard]] const RankedPath* find(const Path& path) const;
+  // Tiers of usable paths: the active ones, then groups of others within the band, each PoP at most once.
+  [[nodiscard]] std::vector<std::vector<Path>> tiers(const Policy::Steering& law) const;
+};
+
+// Why the active paths changed.
+enum class RankingChange : std::uint8_t { none, initial, rtt, failure, recovery, policy, capacity };
+
+struct RankingStep {
+  Ranking ranking;
+  RankingChange change = RankingChange::none;
+};
+
+// `inputs` in the operator's order (nearest PoP by declared cost is worked out here), each path once.
+[[nodiscard]] RankingStep advance(const Ranking& previous, const std::vector<PathInput>& inputs,
+                                  const Policy::Steering& law, Instant now);
+
+}  // namespace perigee

@@ -1,0 +1,116 @@
+// THE DECISION: route(Policy, Conditions, previous Route, now) -> Route, pure, once per tick. All memory of
+// steering (incumbents, dwell, hold, what was last known) lives in the Route and nowhere else. Everything in
+// it is named by id, so a Route outlives a change of policy.
+//
+// Paths are ranked, not endpoints: a path is a PoP reached over a link (or locally). A service's tiers follow
+// from its paths; each PoP has its own order of links by the same law (ranking.h).
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "contract/table.h"
+#include "contract/units.h"
+#include "steering/conditions.h"
+#include "steering/policy.h"
+#include "steering/ranking.h"
+
+namespace perigee {
+
+struct Candidate {
+  EndpointId endpoint;
+  LinkId link;  // none: in this PoP
+  std::uint32_t weight = 0;
+  friend bool operator==(const Candidate&, const Candidate&) = default;
+};
+
+// A tier's candidates tie: new flows are spread over them by weight. An endpoint is at most once in a tier.
+using Tier = std::vector<Candidate>;
+
+enum class Exclusion : std::uint8_t {
+  drained,       // `drain: true`
+  unhealthy,     // by the health checks
+  full,          // at its capacity, and another of the service is not
+  link_down,     // the path's link
+  over_max_rtt,  // measured + declared beyond the service's limit
+  beyond_limit   // more tiers than a table takes
+};
+[[nodiscard]] const char* name_of(Exclusion exclusion);  // "drained", ...
+
+// A candidate that no tier has, and the first reason why.
+struct Excluded {
+  EndpointId endpoint;
+  LinkId link;
+  Exclusion reason = Exclusion::drained;
+  friend bool operator==(const Excluded&, const Excluded&) = default;
+};
+
+enum class SwitchReason : std::uint8_t { initial, rtt, failure, recovery, policy, capacity, count_ };
+[[nodiscard]] const char* name_of(SwitchReason reason);
+
+// The first tier of a service became another set of paths in this evaluation. Absent `from`: there was none;
+// absent `to`: nothing is left.
+struct Switch {
+  ServiceId service;
+  std::optional<Path> from, to;  // the best path of the tier
+  SwitchReason reason = SwitchReason::initial;
+  friend bool operator==(const Switch&, const Switch&) = default;
+};
+
+struct ServiceRoute {
+  ServiceId id;
+  std::vector<Tier> tiers;         // empty: new flows are refused
+  std::vector<Excluded> excluded;  // in policy order
+  Ranking ranking;                 // memory and cost terms of its paths
+  friend bool operator==(const ServiceRoute&, const ServiceRoute&) = default;
+};
+
+struct PopRoute {
+  PopId id;
+  Ranking ranking;  // of the links that lead there
+  friend bool operator==(const PopRoute&, const PopRoute&) = default;
+};
+
+// What holds for an endpoint in every service.
+struct EndpointRoute {
+  EndpointId id;
+  bool accepts_new = true;         // for the table: not drained, and not unhealthy
+  bool healthy = true;             // the last verdict that counted
+  bool reset_established = false;  // dead, or its drain is over
+  bool full = false;
+  Instant draining_since;   // never: not draining
+  Instant reachable_since;  // with a living data plane and a usable path; never: it is not
+  friend bool operator==(const EndpointRoute&, const EndpointRoute&) = default;
+};
+
+struct Route {
+  std::vector<ServiceRoute> services;    // those that are forwarded, in policy order
+  std::vector<PopRoute> pops;            // other PoPs, in policy order
+  std::vector<EndpointRoute> endpoints;  // in policy order
+  std::vector<Switch> switches;          // of the last evaluation only
+  bool dataplane_seen = false;           // alive at least once
+
+  [[nodiscard]] const ServiceRoute* service(ServiceId id) const;
+  [[nodiscard]] const PopRoute* pop(PopId id) const;
+  [[nodiscard]] const EndpointRoute* endpoint(EndpointId id) const;
+  friend bool operator==(const Route&, const Route&) = default;
+};
+
+// - Hard constraints first: drained, unhealthy, link down, max RTT. They act at once. Latency never decides
+//   liveness, and unknown health or RTT excludes nothing.
+// - A verdict of the health checks counts only once the endpoint could be reached for as long as it takes to
+//   form one (data plane alive, a path up); until then the last verdict that counted stays. So neither a dead
+//   data plane nor a dead link resets the flows of an endpoint that lives.
+// - Then the paths are ranked (ranking.h).
+[[nodiscard]] Route route(const Policy& policy, const Conditions& conditions, const Route& previous,
+                          Instant now);
+
+// The Route that `table` was compiled from, as far as the table tells, so that a restarted gateway moves no
+// traffic: same tiers, same links, settled, on hold from `now`. What the policy no longer has is left out.
+[[nodiscard]] Route rebuild(const Policy& policy, const table::Table& table, Instant now);
+
+}  // namespace perigee
