@@ -3,8 +3,10 @@
 // regular.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "contract/error.h"
@@ -33,12 +35,36 @@ class Descriptor {
 // `owner` (a uid); no group or other write.
 Result<Descriptor> open_directory(const std::string& path, std::optional<std::uint32_t> owner = std::nullopt);
 
-// Opens the regular file `name` in `directory` for reading, without following links, with the same owner as
-// the directory, at most `max_size` octets.
+// Opens the regular file `name` in `directory` for reading, without following links; owned by the directory's
+// owner or root, no group or other write, at most `max_size` octets.
 Result<Descriptor> open_regular(const Descriptor& directory, const std::string& name, std::uint64_t max_size);
 
 // The writer's lock of a directory (flock on "lock" inside, with the holder's pid in it), held for the
 // process's life. The error of a second writer names the holder.
 Result<Descriptor> lock_directory(const Descriptor& directory, const std::string& path);
+
+// A file being made under a temporary name beside its final one; readers see nothing of it before publish().
+// Destroyed unpublished, it is removed again. `directory` must outlive it.
+class NewFile {
+ public:
+  // Readable by all, writable by the owner, whatever the umask: readers run as other users.
+  static Result<NewFile> create(const Descriptor& directory, const std::string& name);
+  NewFile(NewFile&& other) noexcept;
+  NewFile& operator=(NewFile&&) = delete;
+  ~NewFile();
+
+  [[nodiscard]] const Descriptor& descriptor() const { return file_; }
+  Result<void> write(std::span<const std::byte> octets);
+  // Flushes the file, renames it over `name` and flushes the directory.
+  Result<void> publish();
+
+ private:
+  NewFile(int directory, std::string name, std::string temporary, Descriptor file);
+
+  int directory_;
+  std::string name_;
+  std::string temporary_;  // empty once published
+  Descriptor file_;
+};
 
 }  // namespace perigee

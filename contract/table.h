@@ -145,7 +145,7 @@ struct Service {
   Name name;
   IpAddress vip;
   std::uint16_t port = 0;     // 0: every port, only with Deliver::host
-  std::uint8_t protocol = 0;  // IPPROTO_TCP or IPPROTO_UDP
+  std::uint8_t protocol = 0;  // IPPROTO_TCP or IPPROTO_UDP; 0: every one, only with port 0
   std::uint8_t deliver = 0;   // Deliver
   std::uint8_t refuse = 0;    // Refuse
   std::array<std::uint8_t, 3> reserved{};

@@ -20,6 +20,11 @@ void store_block(Block<N>& block, const std::array<std::uint64_t, N>& words);
 template <std::size_t N>
 std::optional<std::array<std::uint64_t, N>> load_block(const Block<N>& block);
 
+// Gives a slot to a link: frees it, resets everything in it, then stores `incarnation` (which must differ
+// from the last one) and `id`. Readers see the old link, none, or the new one, never a mixture. `id` 0 frees
+// it.
+void give_out(LinkSlot& slot, LinkId id, std::uint64_t incarnation);
+
 void store_window(LinkSlot& slot, const Window& window);
 
 // Creates the mapping in `directory` (checked, and locked by the caller) and renames it into place.
