@@ -1,0 +1,238 @@
+// endpoint_simulator: an inference endpoint without a GPU. Speaks the OpenAI API as vLLM does, plain and as a
+// stream of server-sent events, at a configured pace, and exports vLLM's load metrics. Every answer names the
+// endpoint in `x-endpoint`. The request's journey is serve() below.
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/program_options.hpp>
+#include <iostream>
+#include <memory>
+
+#include "test/lab/engine.h"
+#include "test/lab/openai_shape.h"
+
+namespace perigee::lab {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+namespace options = boost::program_options;
+using asio::use_awaitable;
+using asio::ip::tcp;
+using Request = http::request<http::string_body>;
+using Response = http::response<http::string_body>;
+
+constexpr std::uint64_t kMaxBody = 8U << 20U;  // a long context, four characters a token
+
+std::int64_t now_seconds() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+// Ends when the client has closed or reset the connection; bytes of a next request are left alone.
+asio::awaitable<void> client_gone(tcp::socket& socket) {
+  for (;;) {
+    boost::system::error_code error;
+    co_await socket.async_wait(tcp::socket::wait_read, asio::redirect_error(use_awaitable, error));
+    std::array<char, 1> octet;
+    if (!error) socket.receive(asio::buffer(octet), tcp::socket::message_peek, error);
+    if (error) co_return;
+    // A pipelined request: readable for as long as we generate, so only time can end the wait.
+    asio::steady_timer never(co_await asio::this_coro::executor, std::chrono::hours(24));
+    co_await never.async_wait(use_awaitable);
+  }
+}
+
+class Server {
+ public:
+  Server(Engine& engine, std::string name) : engine_(engine), name_(std::move(name)) {}
+
+  asio::awaitable<void> listen(tcp::acceptor acceptor) {
+    for (;;) {
+      tcp::socket socket = co_await acceptor.async_accept(use_awaitable);
+      asio::co_spawn(acceptor.get_executor(), session(std::move(socket)), asio::detached);
+    }
+  }
+
+ private:
+  asio::awaitable<void> session(tcp::socket socket) {
+    try {
+      socket.set_option(tcp::no_delay(true));
+      boost::beast::flat_buffer buffer;
+      for (bool keep = true; keep;) {
+        http::request_parser<http::string_body> parser;
+        parser.body_limit(kMaxBody);
+        co_await http::async_read(socket, buffer, parser, use_awaitable);
+        keep = co_await serve(socket, parser.release());
+      }
+      socket.shutdown(tcp::socket::shutdown_send);
+    } catch (const boost::system::system_error&) {
+      // The client went away or does not speak HTTP: the connection ends, nothing else does.
+    }
+  }
+
+  // Answers one request; whether the connection goes on.
+  asio::awaitable<bool> serve(tcp::socket& socket, Request request) {
+    const std::string target(request.target().substr(0, request.target().find('?')));
+    if (request.method() == http::verb::get) {
+      if (target == "/health") co_return co_await reply(socket, request, http::status::ok, "", "text/plain");
+      if (target == "/v1/models") {
+        co_return co_await reply(socket, request, http::status::ok,
+                                 models_body(engine_.config().model, started_));
+      }
+      if (target == "/metrics") {
+        co_return co_await reply(socket, request, http::status::ok, engine_.metrics(),
+                                 "text/plain; version=0.0.4; charset=utf-8");
+      }
+    }
+    const bool chat = target == "/v1/chat/completions";
+    if (request.method() != http::verb::post || (!chat && target != "/v1/completions")) {
+      co_return co_await fail(socket, request, http::status::not_found, {"NotFoundError", "Not Found"});
+    }
+    const auto asked = read_completion(request.body(), chat, engine_.config().model);
+    if (!asked) {
+      const bool missing = asked.error().where == "NotFoundError";
+      co_return co_await fail(socket, request, missing ? http::status::not_found : http::status::bad_request,
+                              asked.error());
+    }
+    if (engine_.full()) {
+      co_return co_await fail(socket, request, http::status::service_unavailable,
+                              {"ServiceUnavailableError", "the queue is full"});
+    }
+    co_return co_await complete(socket, request, *asked);
+  }
+
+  // A client that goes away ends the generation and frees its slot.
+  asio::awaitable<bool> complete(tcp::socket& socket, const Request& request,
+                                 const CompletionRequest& asked) {
+    using asio::experimental::awaitable_operators::operator||;
+    const Completion completion{.id = (asked.chat ? "chatcmpl-" : "cmpl-") + std::to_string(++last_id_),
+                                .model = engine_.config().model,
+                                .created = now_seconds(),
+                                .request = asked};
+    const auto outcome = co_await (generate(socket, request, completion) || client_gone(socket));
+    co_return outcome.index() == 0 && std::get<0>(outcome);
+  }
+
+  asio::awaitable<bool> generate(tcp::socket& socket, const Request& request, const Completion& completion) {
+    try {
+      Engine::Generation generation(engine_, completion.request.prompt_tokens);
+      co_await generation.first_token();
+      if (completion.request.stream)
+        co_await stream(socket, request, completion, generation);
+      else {
+        while (generation.tokens() < completion.request.max_tokens) co_await generation.next_token();
+        co_await reply(socket, request, http::status::ok, completion.whole(generation.tokens()));
+      }
+      generation.finished();
+      co_return request.keep_alive();
+    } catch (const boost::system::system_error&) {
+      co_return false;  // the client is gone: operator|| waits for a result, not for an exception
+    }
+  }
+
+  asio::awaitable<void> stream(tcp::socket& socket, const Request& request, const Completion& completion,
+                               Engine::Generation& generation) {
+    http::response<http::empty_body> response(http::status::ok, 11);
+    head(response, request, "text/event-stream; charset=utf-8");
+    response.set(http::field::cache_control, "no-cache");
+    response.chunked(true);
+    http::response_serializer<http::empty_body> serializer(response);
+    co_await http::async_write_header(socket, serializer, use_awaitable);
+    std::string event = completion.opening() + completion.token(1);
+    while (true) {
+      const bool last = generation.tokens() == completion.request.max_tokens;
+      if (last) event += completion.closing(generation.tokens());
+      co_await asio::async_write(socket, http::make_chunk(asio::buffer(event)), use_awaitable);
+      if (last) break;
+      co_await generation.next_token();
+      event = completion.token(generation.tokens());
+    }
+    co_await asio::async_write(socket, http::make_chunk_last(), use_awaitable);
+  }
+
+  template <class Message>
+  void head(Message& response, const Request& request, const std::string& type) {
+    response.set(http::field::server, "perigee-endpoint-simulator");
+    response.set(http::field::content_type, type);
+    response.set("x-endpoint", name_);
+    response.keep_alive(request.keep_alive());
+  }
+
+  asio::awaitable<bool> reply(tcp::socket& socket, const Request& request, http::status status,
+                              std::string body, std::string type = "application/json") {
+    Response response(status, 11);
+    head(response, request, type);
+    response.body() = std::move(body);
+    response.prepare_payload();
+    co_await http::async_write(socket, response, use_awaitable);
+    co_return request.keep_alive();
+  }
+
+  asio::awaitable<bool> fail(tcp::socket& socket, const Request& request, http::status status, Error error) {
+    return reply(socket, request, status, error_body(error, static_cast<unsigned>(status)));
+  }
+
+  Engine& engine_;
+  std::string name_;
+  std::int64_t started_ = now_seconds();
+  std::uint64_t last_id_ = 0;
+};
+
+int run(int argc, char** argv) {
+  EngineConfig config;
+  std::string address, name;
+  std::uint16_t port = 0;
+  options::options_description known("endpoint_simulator");
+  known.add_options()("help", "this text")("name", options::value(&name)->required(), "value of x-endpoint")(
+      "address", options::value(&address)->default_value("0.0.0.0"), "to listen on")(
+      "port", options::value(&port)->default_value(8000), "to listen on; 0: any, printed at the start")(
+      "model", options::value(&config.model)->default_value(config.model), "the model it serves")(
+      "slots", options::value(&config.slots)->default_value(config.slots), "requests generated at once")(
+      "max-waiting", options::value(&config.max_waiting)->default_value(config.max_waiting),
+      "requests that may wait for a slot")(
+      "prefill",
+      options::value(&config.prefill_tokens_per_second)->default_value(config.prefill_tokens_per_second),
+      "prompt tokens a second")(
+      "rate", options::value(&config.tokens_per_second)->default_value(config.tokens_per_second),
+      "generated tokens a second, each request");
+  options::variables_map values;
+  options::store(options::parse_command_line(argc, argv, known), values);
+  if (values.count("help") != 0) {
+    std::cout << known;
+    return 0;
+  }
+  options::notify(values);
+  if (config.slots == 0 || !(config.prefill_tokens_per_second > 0) || !(config.tokens_per_second > 0)) {
+    throw std::invalid_argument("slots, prefill and rate must be above 0");
+  }
+  asio::io_context context(1);
+  Engine engine(context.get_executor(), config);
+  Server server(engine, name);
+  tcp::acceptor acceptor(context, {asio::ip::make_address(address), port});
+  std::cout << "ready on port " << acceptor.local_endpoint().port() << std::endl;
+  asio::co_spawn(context, server.listen(std::move(acceptor)), asio::detached);
+  asio::signal_set signals(context, SIGTERM, SIGINT);
+  signals.async_wait([&context](const boost::system::error_code&, int) { context.stop(); });
+  context.run();
+  return 0;
+}
+
+}  // namespace
+}  // namespace perigee::lab
+
+int main(int argc, char** argv) {
+  try {
+    return perigee::lab::run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "endpoint_simulator: " << error.what() << "\n";
+    return 2;
+  }
+}
