@@ -14,8 +14,8 @@ enum class Journey : std::uint8_t {
   echo,         // local: ICMP echo request to an address of ours: make_echo_reply()
   stamp_test,   // local: to the reflector of the link it came in on, from its peer
   stamp_reply,  // local: to a session of the link it came in on; the prober judges it
-  nat,          // to a VIP: forward. `service` is kNone for an ICMP error about a packet of a VIP
-  host,         // to a VIP that this host's kernel serves: deliver_to_host(service)
+  nat,          // to a VIP: forward. Also an ICMP error about a packet that left the VIP
+  host,         // the same where this host's kernel serves it: deliver_to_host(service)
   snat_return,  // to a SNAT address: forward
   transit,      // everything else: forward_transit()
   refuse,       // to a VIP's address, but no service has this port: RST or port unreachable, port_unsupported

@@ -14,6 +14,8 @@ namespace perigee {
 enum IcmpType : std::uint8_t {
   kEchoReply = 0,
   kUnreachable = 3,
+  kSourceQuench = 4,
+  kRedirect = 5,
   kEchoRequest = 8,
   kTimeExceeded = 11,
   kParameterProblem = 12

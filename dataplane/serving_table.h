@@ -42,6 +42,10 @@ struct InterfaceInfo {
   MacAddress gateway_mac;     // pin, or none
 
   [[nodiscard]] bool on_link(std::uint32_t address) const { return ((address ^ local) & mask) == 0; }
+  // Of an on-link address: the prefix's own or its broadcast address (a /31 and a /32 have none, RFC 3021).
+  [[nodiscard]] bool is_broadcast(std::uint32_t address) const {
+    return ~mask > 1 && ((address & ~mask) == 0 || (address | mask) == 0xffffffffU);
+  }
 };
 
 struct EndpointInfo {
@@ -101,7 +105,8 @@ class ServingTable {
   [[nodiscard]] std::uint32_t service_index(ServiceId id) const { return service_ids_.find(id.value); }
 
   // Longest match, or null. Besides the table's prefixes, each interface's on-link prefix is known, and the
-  // default route over the first interface that has a gateway, unless the table says otherwise.
+  // default route over the first interface toward clients that has a gateway, unless the table says
+  // otherwise.
   [[nodiscard]] const table::TransitPrefix* route(std::uint32_t destination) const;
   // The ordered links of a route or an endpoint; empty when it goes over an interface.
   [[nodiscard]] std::span<const std::uint32_t> links_of(const table::TransitPrefix& prefix) const;
@@ -116,7 +121,8 @@ class ServingTable {
   // Back to `destination` out of the segment a packet of its came in on: own answers leave this way.
   [[nodiscard]] std::optional<Egress> back_over(Segment segment, std::uint32_t destination) const;
 
-  // VIPs on every edge interface, and every interface's own address. ARP answers for the same.
+  // What ARP answers for on each interface: its own address, SNAT addresses inside its on-link prefix, and
+  // VIPs unless it is the host's.
   [[nodiscard]] std::span<const Announcement> announcements() const { return announcements_; }
 
  private:
@@ -126,6 +132,9 @@ class ServingTable {
   static std::uint64_t tag_key(std::uint16_t port, std::uint16_t vlan) {
     return static_cast<std::uint64_t>(port) << 16U | vlan;
   }
+  static std::uint64_t service_key(std::uint32_t destination, std::uint16_t port, std::uint8_t protocol) {
+    return static_cast<std::uint64_t>(destination) << 32U | static_cast<std::uint32_t>(port) << 8U | protocol;
+  }
   static Segment segment_of(std::uint32_t packed);
 
   table::Table table_;
@@ -134,6 +143,7 @@ class ServingTable {
   std::vector<EndpointInfo> endpoints_;
   std::vector<std::uint32_t> snat_;
   std::vector<Announcement> announcements_;
+  // by_tag_ and by_address_ hold a kind or role above 16 bits of index (every limit of table.h fits).
   IndexHash by_tag_, by_address_, services_, endpoint_ids_, link_ids_, service_ids_;
   // The route table as disjoint ranges: range i starts at route_starts_[i] and ends before the next one.
   std::vector<std::uint32_t> route_starts_;

@@ -1,0 +1,105 @@
+#include "dataplane/serving_table.h"
+
+#include <algorithm>
+
+namespace perigee {
+
+Segment ServingTable::segment_of(std::uint32_t packed) {
+  if (packed == table::kNone) return {};
+  return {static_cast<Segment::Kind>(packed >> 16U), static_cast<std::uint16_t>(packed)};
+}
+
+std::uint16_t ServingTable::port_of(Segment segment) const {
+  return segment.is_link() ? links_[segment.index].port : interfaces_[segment.index].port;
+}
+
+std::uint16_t ServingTable::vlan_of(Segment segment) const {
+  return segment.is_link() ? links_[segment.index].vlan : interfaces_[segment.index].vlan;
+}
+
+std::uint32_t ServingTable::address_of(Segment segment) const {
+  return segment.is_link() ? links_[segment.index].local : interfaces_[segment.index].local;
+}
+
+std::uint16_t ServingTable::mtu_of(Segment segment) const {
+  return segment.is_link() ? links_[segment.index].mtu : interfaces_[segment.index].mtu;
+}
+
+std::uint16_t ServingTable::path_mtu(Segment a, Segment b) const { return std::min(mtu_of(a), mtu_of(b)); }
+
+std::uint32_t ServingTable::service(std::uint32_t destination, std::uint16_t port,
+                                    std::uint8_t protocol) const {
+  const std::uint32_t exact = services_.find(service_key(destination, port, protocol));
+  return exact != table::kNone ? exact : services_.find(service_key(destination, 0, protocol));
+}
+
+ServingTable::AddressRole ServingTable::role(std::uint32_t address) const {
+  const std::uint32_t packed = by_address_.find(address);
+  return packed == table::kNone ? AddressRole::other : static_cast<AddressRole>(packed >> 16U);
+}
+
+bool ServingTable::is_own(std::uint32_t address) const {
+  const AddressRole found = role(address);
+  return found == AddressRole::link || found == AddressRole::interface;
+}
+
+std::uint32_t ServingTable::snat_index(std::uint32_t address) const {
+  const std::uint32_t packed = by_address_.find(address);
+  if (packed >> 16U != static_cast<std::uint32_t>(AddressRole::snat)) return table::kNone;
+  return packed & 0xffffU;
+}
+
+Segment ServingTable::owner(std::uint32_t address) const {
+  const std::uint32_t packed = by_address_.find(address);
+  if (packed == table::kNone) return {};
+  switch (static_cast<AddressRole>(packed >> 16U)) {
+    case AddressRole::link:
+      return {Segment::Kind::link, static_cast<std::uint16_t>(packed)};
+    case AddressRole::interface:
+      return {Segment::Kind::interface, static_cast<std::uint16_t>(packed)};
+    default:
+      return {};
+  }
+}
+
+const table::TransitPrefix* ServingTable::route(std::uint32_t destination) const {
+  // The first range starts at 0, so there always is one that starts at or before the destination.
+  const auto after = std::upper_bound(route_starts_.begin(), route_starts_.end(), destination);
+  const std::uint32_t prefix = route_prefixes_[static_cast<std::size_t>(after - route_starts_.begin()) - 1];
+  return prefix == table::kNone ? nullptr : &prefixes_[prefix];
+}
+
+std::span<const std::uint32_t> ServingTable::links_of(const table::TransitPrefix& prefix) const {
+  return std::span(table_.link_order).subspan(prefix.first_link, prefix.link_count);
+}
+
+std::span<const std::uint32_t> ServingTable::links_of(const table::Endpoint& endpoint) const {
+  return std::span(table_.link_order).subspan(endpoint.first_link, endpoint.link_count);
+}
+
+std::span<const table::Tier> ServingTable::tiers_of(const table::Service& service) const {
+  return std::span(table_.tiers).subspan(service.first_tier, service.tier_count);
+}
+
+std::span<const table::Candidate> ServingTable::candidates_of(const table::Tier& tier) const {
+  return std::span(table_.candidates).subspan(tier.first_candidate, tier.candidate_count);
+}
+
+Egress ServingTable::over_link(std::uint32_t link) const {
+  return {{Segment::Kind::link, static_cast<std::uint16_t>(link)}, links_[link].next_hop};
+}
+
+std::optional<Egress> ServingTable::over_interface(std::uint32_t interface, std::uint32_t destination) const {
+  const InterfaceInfo& out = interfaces_[interface];
+  const std::uint32_t next_hop = out.on_link(destination) ? destination : out.gateway;
+  if (next_hop == 0) return std::nullopt;
+  return Egress{{Segment::Kind::interface, static_cast<std::uint16_t>(interface)}, next_hop};
+}
+
+std::optional<Egress> ServingTable::back_over(Segment segment, std::uint32_t destination) const {
+  if (segment.none()) return std::nullopt;
+  if (segment.is_link()) return over_link(segment.index);
+  return over_interface(segment.index, destination);
+}
+
+}  // namespace perigee
