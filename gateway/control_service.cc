@@ -1,0 +1,208 @@
+#include "gateway/control_service.h"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "steering/policy_yaml.h"
+
+namespace perigee::gateway {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
+constexpr std::chrono::milliseconds kLook{10};  // while waiting for the data plane or for another change
+
+// Sets a flag for as long as a change is under way.
+class Turn {
+ public:
+  explicit Turn(bool& taken) : taken_(taken) { taken_ = true; }
+  ~Turn() { taken_ = false; }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  bool& taken_;
+};
+
+}  // namespace
+
+const char* name_of(ChangeResult result) {
+  switch (result) {
+    case ChangeResult::accepted:
+      return "accepted";
+    case ChangeResult::invalid:
+      return "invalid";
+    case ChangeResult::refused:
+      return "refused";
+    case ChangeResult::no_dataplane:
+      return "no_dataplane";
+  }
+  return "";
+}
+
+ControlService::ControlService(asio::io_context& io, ControlLoop loop, PolicyFile file, const Log& log,
+                               Nanos acknowledge_within)
+    : io_(io),
+      loop_(std::move(loop)),
+      file_(std::move(file)),
+      log_(log),
+      acknowledge_within_(acknowledge_within),
+      checker_(io.get_executor(), log),
+      timer_(io) {}
+
+void ControlService::start() {
+  PolicyStatus status;
+  status.file = file_.path();
+  loop_.set_policy_status(status);
+  auto text = file_.read();
+  if (!text) {
+    rejected({text.error().text()});
+  } else if (auto candidate = parse(std::move(*text), file_.path()); !candidate) {
+    rejected(candidate.error());
+  } else {
+    adopt(*candidate);
+    record_reload(true, {});
+  }
+  tick();
+  asio::co_spawn(io_, tick_forever(), asio::detached);
+}
+
+asio::awaitable<void> ControlService::tick_forever() {
+  auto due = std::chrono::steady_clock::now();
+  while (true) {
+    const Nanos period = loop_.policy() ? loop_.policy()->steering.tick : Policy::Steering{}.tick;
+    due += period;
+    const auto now = std::chrono::steady_clock::now();
+    if (due < now) due = now;  // after a stall, ticks are not made up for
+    timer_.expires_at(due);
+    co_await timer_.async_wait(kAsTuple);
+    tick();
+  }
+}
+
+void ControlService::tick() {
+  loop_.tick(monotonic_now(), checker_.report());
+  checker_.set_dataplane_alive(loop_.dataplane_alive());
+}
+
+asio::awaitable<void> ControlService::wait_for_turn() {
+  asio::steady_timer timer(io_);
+  while (changing_) {
+    timer.expires_after(kLook);
+    co_await timer.async_wait(kAsTuple);
+  }
+}
+
+boost::system::result<ControlService::Candidate, std::vector<std::string>> ControlService::parse(
+    std::string text, const std::string& name) {
+  auto parsed = parse_policy(text, name);
+  if (!parsed) {
+    std::vector<std::string> errors;
+    for (const Error& error : parsed.error()) errors.push_back(error.text());
+    return errors;
+  }
+  return Candidate{std::make_shared<const Policy>(std::move(*parsed)),
+                   std::make_shared<const std::string>(std::move(text))};
+}
+
+asio::awaitable<Change> ControlService::apply(std::string text, std::string name) {
+  co_await wait_for_turn();
+  const Turn turn(changing_);
+  auto candidate = parse(std::move(text), name);
+  if (!candidate) co_return rejected(candidate.error());
+  if (auto replaced = file_.replace(*candidate->text); !replaced) {
+    co_return rejected({replaced.error().text()});
+  }
+  co_return co_await change(std::move(*candidate), true);
+}
+
+asio::awaitable<Change> ControlService::reload() {
+  co_await wait_for_turn();
+  const Turn turn(changing_);
+  auto text = file_.read();
+  if (!text) co_return rejected({text.error().text()});
+  auto candidate = parse(std::move(*text), file_.path());
+  if (!candidate) co_return rejected(candidate.error());
+  co_return co_await change(std::move(*candidate), false);
+}
+
+asio::awaitable<Change> ControlService::change(Candidate candidate, bool replaced_file) {
+  const Candidate before{loop_.policy(), loop_.policy_text()};
+  if (before.policy && !(before.policy->admin == candidate.policy->admin)) {
+    log_.write(LogLevel::warning, "admin_addresses_need_restart");
+  }
+  const std::string loaded_before = loop_.policy_status().loaded_at;
+  const std::uint64_t revision = adopt(candidate);
+  record_reload(true, {});
+  Change outcome = co_await acknowledged(revision);
+  if (outcome.result != ChangeResult::refused) co_return outcome;
+
+  adopt(before);
+  if (replaced_file) {
+    if (auto back = file_.put_back(); !back) outcome.errors.push_back(back.error().text());
+  }
+  std::vector<std::string> errors = outcome.errors;
+  errors.insert(errors.begin(), "refused by the data plane: " + outcome.reason);
+  record_reload(false, std::move(errors), loaded_before);
+  co_return outcome;
+}
+
+// Watches the table's way until the data plane has judged one that was compiled from `revision`. The ticks go
+// on as ever: more of them would shorten the dwell of steering.
+asio::awaitable<Change> ControlService::acknowledged(std::uint64_t revision) {
+  const Instant deadline = monotonic_now() + acknowledge_within_;
+  asio::steady_timer timer(io_);
+  while (true) {
+    const auto& table = loop_.table();
+    const std::uint64_t generation = table ? table->identity.generation : 0;
+    if (table && table->policy_revision == revision) {
+      if (table->state == TableState::in_force) co_return Change{ChangeResult::accepted, generation, "", {}};
+      if (table->state == TableState::refused) {
+        co_return Change{ChangeResult::refused, generation, table->reason, {}};
+      }
+      if (table->state == TableState::no_dataplane) {
+        co_return Change{ChangeResult::no_dataplane, generation, "no data plane is running", {}};
+      }
+    }
+    if (monotonic_now() >= deadline) {
+      std::string reason = "the data plane did not acknowledge the table in time";
+      if (!loop_.table_error().empty()) reason = "the table cannot be published: " + loop_.table_error();
+      co_return Change{ChangeResult::no_dataplane, generation, std::move(reason), {}};
+    }
+    timer.expires_after(kLook);
+    co_await timer.async_wait(kAsTuple);
+  }
+}
+
+Change ControlService::rejected(std::vector<std::string> errors) {
+  record_reload(false, errors);
+  return Change{ChangeResult::invalid, loop_.table() ? loop_.table()->identity.generation : 0,
+                "the policy is invalid; nothing was changed", std::move(errors)};
+}
+
+std::uint64_t ControlService::adopt(const Candidate& candidate) {
+  checker_.follow(candidate.policy ? *candidate.policy : Policy{});
+  return loop_.adopt(candidate.policy, candidate.text, monotonic_now());
+}
+
+void ControlService::record_reload(bool successful, std::vector<std::string> errors,
+                                   std::optional<std::string> loaded_at) {
+  PolicyStatus status = loop_.policy_status();
+  status.last_reload_successful = successful;
+  status.last_reload_at = wall_clock_now();
+  if (successful) status.loaded_at = status.last_reload_at;
+  if (loaded_at) status.loaded_at = *loaded_at;
+  for (const std::string& error : errors) log_.write(LogLevel::error, "policy_error", {{"error", error}});
+  status.errors = std::move(errors);
+  loop_.set_policy_status(std::move(status));
+  log_.write(
+      successful ? LogLevel::info : LogLevel::error, "policy_reload",
+      {{"file", file_.path()}, {"successful", successful}, {"errors", loop_.policy_status().errors.size()}});
+}
+
+}  // namespace perigee::gateway

@@ -1,0 +1,77 @@
+// The control loop on the clock: ticks it, feeds it the health checks, and carries out changes of policy one
+// after the other. Everything here runs on one io_context, on one thread.
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/control_loop.h"
+#include "gateway/health_checker.h"
+#include "gateway/log.h"
+#include "gateway/policy_file.h"
+
+namespace perigee::gateway {
+
+enum class ChangeResult : std::uint8_t { accepted, invalid, refused, no_dataplane };
+[[nodiscard]] const char* name_of(ChangeResult result);
+
+// The answer to apply and reload; docs/api.md says what each result means for file and policy.
+struct Change {
+  ChangeResult result = ChangeResult::accepted;
+  std::uint64_t generation = 0;  // of the table; 0: none
+  std::string reason;
+  std::vector<std::string> errors;
+};
+
+class ControlService {
+ public:
+  ControlService(boost::asio::io_context& io, ControlLoop loop, PolicyFile file, const Log& log,
+                 Nanos acknowledge_within = std::chrono::seconds(5));
+
+  // Loads the configured file and begins to tick. A file that is missing or invalid leaves the gateway
+  // without a policy (logged, counted, not ready), until an apply or reload brings one.
+  void start();
+
+  // Validates `text` (`name` is used in messages), replaces the configured file, loads it, and waits for the
+  // data plane. Must run on this service's io_context.
+  boost::asio::awaitable<Change> apply(std::string text, std::string name);
+
+  // The same from the configured file as it is now.
+  boost::asio::awaitable<Change> reload();
+
+  [[nodiscard]] const ControlLoop& loop() const { return loop_; }
+  [[nodiscard]] boost::asio::io_context& io() { return io_; }
+
+ private:
+  struct Candidate {
+    std::shared_ptr<const Policy> policy;
+    std::shared_ptr<const std::string> text;
+  };
+  boost::asio::awaitable<void> tick_forever();
+  void tick();
+  boost::asio::awaitable<void> wait_for_turn();
+  boost::system::result<Candidate, std::vector<std::string>> parse(std::string text, const std::string& name);
+  boost::asio::awaitable<Change> change(Candidate candidate, bool replaced_file);
+  boost::asio::awaitable<Change> acknowledged(std::uint64_t revision);
+  Change rejected(std::vector<std::string> errors);
+  std::uint64_t adopt(const Candidate& candidate);
+  // `loaded_at`: of the policy in force, when that is not the one of this reload.
+  void record_reload(bool successful, std::vector<std::string> errors,
+                     std::optional<std::string> loaded_at = std::nullopt);
+
+  boost::asio::io_context& io_;
+  ControlLoop loop_;
+  PolicyFile file_;
+  const Log& log_;
+  Nanos acknowledge_within_;
+  HealthChecker checker_;
+  boost::asio::steady_timer timer_;
+  bool changing_ = false;  // one change at a time
+};
+
+}  // namespace perigee::gateway

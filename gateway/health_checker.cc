@@ -1,0 +1,134 @@
+#include "gateway/health_checker.h"
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <random>
+
+namespace perigee::gateway {
+
+namespace asio = boost::asio;
+
+namespace {
+
+constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
+constexpr double kJitter = 0.1;        // of the interval, either way: checks of many endpoints drift apart
+constexpr double kFirstWithin = 0.25;  // of the interval: soon, but not all at once
+
+}  // namespace
+
+struct HealthChecker::Shared {
+  const Log& log;
+  asio::ssl::context tls{asio::ssl::context::tls_client};
+  bool dataplane_alive = false;
+  std::mt19937_64 random{std::random_device{}()};
+
+  Nanos spread(Nanos interval, double from, double to) {
+    const double factor = std::uniform_real_distribution<double>(from, to)(random);
+    return Nanos(static_cast<std::int64_t>(static_cast<double>(interval.count()) * factor));
+  }
+};
+
+struct HealthChecker::Watch {
+  Watch(const asio::any_io_executor& executor, Policy::Endpoint of, std::string pop_name)
+      : endpoint(std::move(of)), pop(std::move(pop_name)), timer(executor) {}
+
+  Policy::Endpoint endpoint;
+  std::string pop;
+  asio::steady_timer timer;
+  bool stopped = false;
+  EndpointHealth health;
+};
+
+HealthChecker::HealthChecker(asio::any_io_executor executor, const Log& log)
+    : executor_(std::move(executor)), shared_(std::make_shared<Shared>(Shared{log})) {}
+
+HealthChecker::~HealthChecker() {
+  for (const auto& watch : watches_) stop(*watch);
+}
+
+void HealthChecker::stop(Watch& watch) {
+  watch.stopped = true;
+  watch.timer.cancel();
+}
+
+void HealthChecker::follow(const Policy& policy) {
+  std::vector<std::shared_ptr<Watch>> next;
+  next.reserve(policy.endpoints.size());
+  for (const Policy::Endpoint& endpoint : policy.endpoints) {
+    auto fresh = std::make_shared<Watch>(executor_, endpoint, policy.pop_of(endpoint).name);
+    for (const auto& old : watches_) {
+      const Policy::Endpoint& was = old->endpoint;
+      const bool same_place =
+          was.id == endpoint.id && was.address == endpoint.address && was.port == endpoint.port;
+      if (!same_place) continue;
+      if (was.health == endpoint.health) {
+        fresh = old;  // goes on without a break
+      } else if (endpoint.health.type != Policy::Health::Type::none) {
+        fresh->health = old->health;
+      }
+    }
+    next.push_back(std::move(fresh));
+  }
+  std::vector<std::shared_ptr<Watch>> before = std::move(watches_);
+  watches_ = std::move(next);
+  for (const auto& old : before) {
+    if (std::find(watches_.begin(), watches_.end(), old) == watches_.end()) stop(*old);
+  }
+  for (const auto& watch_of : watches_) {
+    const bool runs = std::find(before.begin(), before.end(), watch_of) != before.end();
+    if (runs || watch_of->endpoint.health.type == Policy::Health::Type::none) continue;
+    asio::co_spawn(executor_, watch(watch_of, shared_), asio::detached);
+  }
+}
+
+void HealthChecker::set_dataplane_alive(bool alive) { shared_->dataplane_alive = alive; }
+
+std::vector<EndpointHealth> HealthChecker::report() const {
+  std::vector<EndpointHealth> report;
+  report.reserve(watches_.size());
+  for (const auto& watch : watches_) report.push_back(watch->health);
+  return report;
+}
+
+asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::shared_ptr<Shared> shared) {
+  const Policy::Health law = watch->endpoint.health;
+  const CheckTarget target{watch->endpoint.address, watch->endpoint.port};
+  watch->timer.expires_after(shared->spread(law.interval, 0, kFirstWithin));
+  while (true) {
+    co_await watch->timer.async_wait(kAsTuple);
+    if (watch->stopped) co_return;
+    // The next one is counted from this one's begin: a slow check does not thin them out.
+    watch->timer.expires_after(shared->spread(law.interval, 1 - kJitter, 1 + kJitter));
+    const bool alive_before = shared->dataplane_alive;
+    CheckResult result = co_await check_endpoint(target, law, shared->tls);
+    if (watch->stopped) co_return;
+    take(*watch, *shared, std::move(result), alive_before && shared->dataplane_alive);
+  }
+}
+
+void HealthChecker::take(Watch& watch, Shared& shared, CheckResult result, bool counts) {
+  EndpointHealth& health = watch.health;
+  const Instant now = monotonic_now();
+  ++health.findings[static_cast<std::size_t>(result.finding)];
+  const Health before = health.state.verdict;
+  if (counts) health.state = observe(health.state, result.outcome(), watch.endpoint.health, now);
+  health.last = std::move(result);
+  health.last_at = now;
+  if (health.state.verdict == before) return;
+  boost::json::object fields{{"endpoint", watch.endpoint.name},
+                             {"pop", watch.pop},
+                             {"from", name_of(before)},
+                             {"to", name_of(health.state.verdict)},
+                             {"check", kCheckFindingNames[static_cast<std::size_t>(health.last->finding)]},
+                             {"detail", health.last->detail},
+                             {"failures", health.state.failures},
+                             {"passes", health.state.passes}};
+  const bool good = health.state.verdict == Health::healthy;
+  shared.log.write(good ? LogLevel::info : LogLevel::warning, "endpoint_health", std::move(fields));
+}
+
+}  // namespace perigee::gateway

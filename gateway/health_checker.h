@@ -1,0 +1,46 @@
+// Checks every endpoint of the policy on its own clock and keeps what they said. Owned by one io_context and
+// its one thread; the control loop reads report() there.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <memory>
+#include <vector>
+
+#include "gateway/log.h"
+#include "gateway/snapshot.h"
+#include "steering/policy.h"
+
+namespace perigee::gateway {
+
+class HealthChecker {
+ public:
+  HealthChecker(boost::asio::any_io_executor executor, const Log& log);
+  ~HealthChecker();  // cancels all checks; the executor must still exist
+  HealthChecker(const HealthChecker&) = delete;
+  HealthChecker& operator=(const HealthChecker&) = delete;
+
+  // Checks the endpoints of `policy` from now on. An endpoint of the same name and address keeps what is
+  // known of it; others begin as unknown.
+  void follow(const Policy& policy);
+
+  // Checks take the way through the data plane: while it is not alive they are made and shown, but say
+  // nothing about endpoints, so they do not count. It begins as not alive.
+  void set_dataplane_alive(bool alive);
+
+  // In the order of the policy's endpoints.
+  [[nodiscard]] std::vector<EndpointHealth> report() const;
+
+ private:
+  struct Shared;
+  struct Watch;
+  static boost::asio::awaitable<void> watch(std::shared_ptr<Watch> watch, std::shared_ptr<Shared> shared);
+  static void take(Watch& watch, Shared& shared, CheckResult result, bool counts);
+  void stop(Watch& watch);
+
+  boost::asio::any_io_executor executor_;
+  std::shared_ptr<Shared> shared_;
+  std::vector<std::shared_ptr<Watch>> watches_;
+};
+
+}  // namespace perigee::gateway

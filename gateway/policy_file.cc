@@ -1,0 +1,99 @@
+#include "gateway/policy_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "contract/directory.h"
+
+namespace perigee::gateway {
+namespace {
+
+constexpr mode_t kNewFileMode = 0640;
+
+Error failed(const std::string& where, const char* action) {
+  return Error{where, std::string("cannot ") + action + ": " + std::strerror(errno)};
+}
+
+Result<void> write_all(int fd, std::string_view text, const std::string& path) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return failed(path, "write");
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+// The rename itself must survive a crash: its directory is flushed too.
+void flush_directory_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const Descriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.valid()) ::fsync(fd.get());
+}
+
+}  // namespace
+
+Result<std::string> PolicyFile::read() const {
+  // Non-blocking, so that a FIFO in its place cannot stop the program.
+  const Descriptor fd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.valid()) return failed(path_, "open the policy");
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return failed(path_, "look at the policy");
+  if (!S_ISREG(status.st_mode)) return Error{path_, "the policy must be a regular file"};
+  std::string text;
+  std::string piece(64U << 10U, '\0');
+  while (true) {
+    const ssize_t got = ::read(fd.get(), piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return failed(path_, "read the policy");
+    if (got == 0) break;
+    text.append(piece, 0, static_cast<std::size_t>(got));
+    if (text.size() > kMaxPolicySize) {
+      return Error{path_, "the policy is larger than " + std::to_string(kMaxPolicySize) + " octets"};
+    }
+  }
+  return text;
+}
+
+Result<void> PolicyFile::replace(std::string_view text) const {
+  struct stat status {};
+  const bool exists = ::stat(path_.c_str(), &status) == 0;
+  const mode_t mode = exists ? (status.st_mode & 07777U) : kNewFileMode;
+
+  const std::string fresh = path_ + ".new";
+  ::unlink(fresh.c_str());  // of an attempt that died half way
+  {
+    const Descriptor fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+    if (!fd.valid()) return failed(fresh, "create");
+    if (auto written = write_all(fd.get(), text, fresh); !written) return written;
+    if (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0) return failed(fresh, "flush");
+  }
+  if (exists) {
+    const std::string kept = path_ + ".keep";
+    ::unlink(kept.c_str());
+    if (::link(path_.c_str(), kept.c_str()) != 0) return failed(kept, "keep the previous policy");
+    if (::rename(kept.c_str(), previous_path().c_str()) != 0) {
+      return failed(previous_path(), "keep the previous policy");
+    }
+  } else {
+    ::unlink(previous_path().c_str());  // of another time: not what put_back() should find
+  }
+  if (::rename(fresh.c_str(), path_.c_str()) != 0) return failed(path_, "replace the policy");
+  flush_directory_of(path_);
+  return {};
+}
+
+Result<void> PolicyFile::put_back() const {
+  const bool was_there = ::rename(previous_path().c_str(), path_.c_str()) == 0;
+  const bool restored = was_there || (errno == ENOENT && ::unlink(path_.c_str()) == 0);
+  if (!restored) return failed(path_, "put the policy back");
+  flush_directory_of(path_);
+  return {};
+}
+
+}  // namespace perigee::gateway

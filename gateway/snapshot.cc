@@ -1,0 +1,40 @@
+#include "gateway/snapshot.h"
+
+namespace perigee::gateway {
+
+const char* name_of(TableState state) {
+  switch (state) {
+    case TableState::pending:
+      return "pending";
+    case TableState::in_force:
+      return "in_force";
+    case TableState::refused:
+      return "refused";
+    case TableState::no_dataplane:
+      return "no_dataplane";
+  }
+  return "";
+}
+
+std::vector<std::string> not_ready_reasons(const Snapshot& snapshot) {
+  std::vector<std::string> reasons;
+  if (!snapshot.policy) reasons.emplace_back("no policy is loaded");
+  if (!snapshot.table_error.empty()) {
+    reasons.push_back("the table cannot be published: " + snapshot.table_error);
+  }
+  if (!snapshot.dataplane_alive()) {
+    reasons.push_back("no data plane" + (snapshot.telemetry_error.empty()
+                                             ? std::string(": its heartbeat stopped")
+                                             : ": " + snapshot.telemetry_error));
+  }
+  if (!snapshot.table) {
+    reasons.emplace_back("no table was published yet");
+  } else if (snapshot.table->state == TableState::pending) {
+    reasons.emplace_back("the data plane has not acknowledged the table yet");
+  } else if (snapshot.table->state == TableState::refused) {
+    reasons.push_back("the data plane refused the table: " + snapshot.table->reason);
+  }
+  return reasons;
+}
+
+}  // namespace perigee::gateway
