@@ -28,7 +28,7 @@ struct NeighborKey {
 
 struct NeighborEvent {
   enum class Kind : std::uint8_t {
-    learned,
+    learned,      // a next hop answered for the first time, or again; for clients this is not an event
     changed,      // another MAC address than before answered
     unreachable,  // a next hop stopped answering; for clients this is not an event
     pin_differs   // someone announces a pinned address with another MAC address; ignored
@@ -60,7 +60,9 @@ class NeighborTable {
 
   static constexpr Nanos kFirstRetry = std::chrono::milliseconds(100);  // doubles up to kLastRetry
   static constexpr Nanos kLastRetry = std::chrono::seconds(3);
-  static constexpr int kTries = 5;  // 3.1 s; then a client is forgotten, a next hop is asked for on and on
+  // 3.1 s of asking. Then a client is forgotten; a next hop is asked for on and on, and what it last answered
+  // stays in use: whether a link works is for its probes to say.
+  static constexpr std::uint8_t kTries = 5;
   static constexpr Nanos kParkedFor = std::chrono::seconds(1);      // a packet waits no longer
   static constexpr Nanos kRefreshAfter = std::chrono::seconds(30);  // asked for again while in use
   static constexpr Nanos kForgetAfter = std::chrono::minutes(10);   // not used: resolved anew, not believed
@@ -99,47 +101,62 @@ class NeighborTable {
   [[nodiscard]] std::uint32_t size() const { return used_; }
 
  private:
-  // Defined in neighbor.cc's companions below; fixed-size records linked by index.
+  // Fixed-size records linked by index.
   struct Entry {
     NeighborKey key;
     std::uint32_t next = table::kNone;  // in its hash chain, or in the free list
     std::uint32_t parked_first = table::kNone, parked_last = table::kNone;
+    std::uint32_t pending_at = table::kNone;  // place in pending_ while being asked for
     std::uint16_t parked = 0;
     MacAddress mac;
     std::uint8_t tries = 0;  // requests since the last answer
     bool in_use = false;
-    bool pending = false;    // being asked for: in pending_
     bool permanent = false;  // a next hop of the table
     bool pinned = false;
-    bool pin_reported = false;
     bool referenced = false;  // found since the eviction hand last passed
-    bool reported = false;    // unreachable was reported
+    bool reported = false;    // unreachable, or pin_differs, was reported
     Instant confirmed;        // last answer
     Instant used;
+    Instant asked;       // last request
     Instant ask_at;      // of the next request, while pending
     Instant give_up_at;  // for parked packets
+
+    [[nodiscard]] bool pending() const { return pending_at != table::kNone; }
   };
   struct Parked {
     Handle handle = 0;
     std::uint32_t next = table::kNone;
   };
+  struct SegmentCount {
+    std::uint16_t port = 0, vlan = 0;
+    std::uint32_t entries = 0;
+  };
 
-  [[nodiscard]] std::uint32_t lookup(const NeighborKey& key) const;
+  [[nodiscard]] std::uint32_t& bucket(const NeighborKey& key);
+  [[nodiscard]] std::uint32_t lookup(const NeighborKey& key);
+  [[nodiscard]] SegmentCount& count_of(const NeighborKey& key);
   std::uint32_t add(const NeighborKey& key, bool permanent);
-  bool make_room(const NeighborKey& key, bool permanent);
-  void remove(std::uint32_t index, const Drop* drop);
+  bool evict(const NeighborKey& key, bool same_segment);
+  void remove(std::uint32_t index, const Drop& drop);
+  void keep_resolved(const NeighborKey& key, const MacAddress& pin, Instant now, const Drop& drop);
   bool ask(std::uint32_t index, Instant now);
-  void settle(std::uint32_t index);
-  void drop_parked(Entry& entry, const Drop* drop);
+  void settle(Entry& entry);
+  // True: the request was sent, or must wait; false: the entry was given up.
+  bool try_again(std::uint32_t index, Instant now, std::uint32_t& budget, const SendRequest& send,
+                 const Drop& drop);
+  void due(Instant at);
+  Handle unpark(Entry& entry);
+  void drop_parked(Entry& entry, const Drop& drop);
   void report(NeighborEvent::Kind kind, const Entry& entry, const MacAddress& before, const MacAddress& now);
 
   NeighborLimits limits_;
   std::vector<Entry> entries_;
   std::vector<std::uint32_t> buckets_;
   std::vector<Parked> parked_;
-  std::vector<std::uint32_t> pending_;  // indexes of entries; capacity reserved
-  std::vector<NeighborEvent> events_;   // a ring
-  std::uint32_t free_entry_ = table::kNone, free_parked_ = table::kNone;
+  std::vector<std::uint32_t> pending_;  // indexes of entries
+  std::vector<SegmentCount> counts_;
+  std::vector<NeighborEvent> events_;  // a ring
+  std::uint32_t free_entry_ = 0, free_parked_ = 0;
   std::uint32_t used_ = 0, hand_ = 0, events_first_ = 0, events_count_ = 0;
   std::uint64_t events_lost_ = 0;
   Instant next_due_;
