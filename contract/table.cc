@@ -4,14 +4,17 @@
 
 namespace perigee::table {
 
+std::string_view cut_text(std::string_view text, std::size_t octets) {
+  if (text.size() <= octets) return text;
+  // Continuation octets of a character are 10xxxxxx (RFC 3629 section 3).
+  while (octets > 0 && (static_cast<unsigned char>(text[octets]) & 0xc0U) == 0x80U) --octets;
+  return text.substr(0, octets);
+}
+
 Name Name::of(std::string_view name) {
   Name result;
-  std::size_t length = std::min(name.size(), result.text.size() - 1);
-  // Never cut inside a UTF-8 sequence: its continuation octets are 10xxxxxx (RFC 3629 section 3).
-  if (length < name.size()) {
-    while (length > 0 && (static_cast<unsigned char>(name[length]) & 0xc0U) == 0x80U) --length;
-  }
-  std::copy_n(name.begin(), length, result.text.begin());
+  const std::string_view kept = cut_text(name, result.text.size() - 1);
+  std::copy(kept.begin(), kept.end(), result.text.begin());
   return result;
 }
 

@@ -36,6 +36,9 @@ inline constexpr std::uint32_t kMaxSnatAddresses = 16;
 inline constexpr std::uint32_t kMaxProbePorts = 16;
 inline constexpr std::uint32_t kNone = 0xffffffffU;  // "no index"
 
+// The longest start of UTF-8 `text` that has at most `octets` octets and ends between characters.
+std::string_view cut_text(std::string_view text, std::size_t octets);
+
 // A name for people: at most 31 octets of UTF-8, zero-filled.
 struct Name {
   std::array<char, 32> text{};

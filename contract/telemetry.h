@@ -140,7 +140,7 @@ struct Header {
   std::uint32_t worker_count = 0;
   std::uint32_t port_count = 0;
   std::atomic<std::int64_t> heartbeat_ns{0};  // stored at least every 100 ms by the worker
-  Block<kIdWords> in_force;                   // generation 0 with checksum 0: none yet
+  Block<kIdWords> in_force;                   // time 0: none yet
   Block<kIdWords + kReasonWords> refused;     // the last refused table, same words, and why
 };
 

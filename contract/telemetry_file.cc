@@ -122,8 +122,8 @@ void Writer::set_in_force(const table::Identity& identity, Instant now) {
 void Writer::set_refused(const table::Identity& identity, const std::string& text, Instant now) {
   std::array<std::uint64_t, kIdWords + kReasonWords> words{};
   identity_words(identity, now, words);
-  std::memcpy(words.data() + kIdWords, text.data(),
-              std::min(text.size(), kReasonWords * sizeof(std::uint64_t)));
+  const std::string_view kept = table::cut_text(text, kReasonWords * sizeof(std::uint64_t));
+  std::memcpy(words.data() + kIdWords, kept.data(), kept.size());
   store_block(layout_->header.refused, words);
 }
 

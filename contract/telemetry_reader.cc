@@ -27,7 +27,7 @@ std::optional<TableReport> table_report(const Block<N>& block) {
   TableReport report;
   report.identity = {(*words)[kIdInstance], (*words)[kIdGeneration], (*words)[kIdChecksum]};
   report.at.ns = static_cast<std::int64_t>((*words)[kIdTime]);
-  if (report.identity.generation == 0 && report.identity.checksum == 0) return std::nullopt;
+  if (report.at.never()) return std::nullopt;
   if constexpr (N > kIdWords) {
     std::array<char, kReasonWords * sizeof(std::uint64_t)> text{};
     std::memcpy(text.data(), words->data() + kIdWords, text.size());

@@ -1,0 +1,241 @@
+#include "contract/telemetry_file.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "test/contract/run_directory.h"
+
+namespace perigee::telemetry {
+namespace {
+
+// Both programs must agree on every offset; a change here is a change of kVersion.
+TEST(TelemetryLayout, SizesAndOffsets) {
+  EXPECT_EQ(sizeof(Layout), 136640U);
+  EXPECT_EQ(offsetof(Layout, workers), 448U);
+  EXPECT_EQ(sizeof(WorkerSlot), 448U);
+  EXPECT_EQ(offsetof(Layout, ports), 448U + 16 * 448);
+  EXPECT_EQ(sizeof(PortSlot), 128U);
+  EXPECT_EQ(offsetof(Layout, links), 9664U);
+  EXPECT_EQ(sizeof(LinkSlot), 448U);
+  EXPECT_EQ(offsetof(LinkSlot, incarnation), 8U);
+  EXPECT_EQ(offsetof(LinkSlot, sent), 32U);
+  EXPECT_EQ(offsetof(LinkSlot, invalid), 96U);
+  EXPECT_EQ(offsetof(LinkSlot, rtt_buckets), 152U);
+  EXPECT_EQ(offsetof(LinkSlot, rtt_sum_ns), 320U);
+  EXPECT_EQ(offsetof(LinkSlot, window), 360U);
+  EXPECT_EQ(offsetof(Layout, endpoints), 9664U + 64 * 448);
+  EXPECT_EQ(sizeof(EndpointSlot), 24U);
+  EXPECT_EQ(offsetof(Header, incarnation), 16U);
+  EXPECT_EQ(offsetof(Header, heartbeat_ns), 48U);
+  EXPECT_EQ(offsetof(Header, in_force), 56U);
+  EXPECT_EQ(offsetof(Header, refused), 96U);
+}
+
+class Telemetry : public testing::Test {
+ protected:
+  Writer create() {
+    return std::move(Writer::create(directory_.path(), {2, 4096, {"edge0", "link0"}}).value());
+  }
+  [[nodiscard]] std::string file() const { return directory_.path() + "/" + kFileName; }
+
+  RunDirectory directory_;
+};
+
+TEST_F(Telemetry, GoldenOctetsOfTheHeader) {
+  Writer writer = create();
+  std::ifstream in(file(), std::ios::binary);
+  std::array<char, 24> head{};
+  in.read(head.data(), head.size());
+  EXPECT_EQ(std::string(head.data(), 8), "PRGTELEM");
+  EXPECT_EQ(std::string(head.data() + 8, 4), std::string("\x01\0\0\0", 4));
+  EXPECT_EQ(std::string(head.data() + 12, 4), std::string("\xc0\x15\x02\0", 4));
+  EXPECT_EQ(std::filesystem::file_size(file()), sizeof(Layout));
+}
+
+TEST_F(Telemetry, ReadsWhatWasWritten) {
+  Writer writer = create();
+  Layout& layout = writer.layout();
+  layout.header.heartbeat_ns = 5'000'000'000;
+  layout.workers[0].flows = 3;
+  layout.workers[1].flows = 4;
+  layout.workers[2].flows = 99;  // beyond the worker count
+  layout.workers[0].poll_gap_max_ns = 70;
+  layout.workers[1].poll_gap_max_ns = 60;
+  layout.workers[1].drops[static_cast<std::size_t>(DropReason::no_flow)] = 8;
+  layout.ports[1].rx_packets = 12;
+  layout.ports[1].link_up = 1;
+  layout.endpoints[7].id = 77;
+  layout.endpoints[7].flows = 5;
+  give_out(layout.links[9], LinkId{42}, 1);
+  layout.links[9].state = static_cast<std::uint32_t>(LinkState::degraded);
+  layout.links[9].rtt_buckets[20] = 6;
+  store_window(layout.links[9], {Instant{10}, Nanos(1), Nanos(2), Nanos(3), 4, 5, 6});
+  writer.set_in_force({1, 2, 3}, Instant{4});
+
+  Reader reader(directory_.path());
+  const auto snapshot = reader.read();
+  ASSERT_TRUE(snapshot) << snapshot.error().text();
+  EXPECT_EQ(snapshot->pid, static_cast<std::uint32_t>(getpid()));
+  EXPECT_EQ(snapshot->flow_capacity, 4096U);
+  EXPECT_EQ(snapshot->workers.flows, 7U);
+  EXPECT_EQ(snapshot->workers.poll_gap_max_ns, 70U);
+  EXPECT_EQ(snapshot->workers.drops[static_cast<std::size_t>(DropReason::no_flow)], 8U);
+  ASSERT_EQ(snapshot->ports.size(), 2U);
+  EXPECT_EQ(snapshot->ports[1].name, "link0");
+  EXPECT_EQ(snapshot->ports[1].rx_packets, 12U);
+  EXPECT_TRUE(snapshot->ports[1].link_up);
+  ASSERT_EQ(snapshot->endpoints.size(), 1U);
+  EXPECT_EQ(snapshot->endpoints[0].id.value, 77U);
+  ASSERT_EQ(snapshot->links.size(), 1U);
+  const LinkSample* link = snapshot->link(LinkId{42});
+  ASSERT_NE(link, nullptr);
+  EXPECT_EQ(link->state, LinkState::degraded);
+  EXPECT_EQ(link->rtt_buckets[20], 6U);
+  ASSERT_TRUE(link->window);
+  EXPECT_EQ(link->window->p99, Nanos(3));
+  EXPECT_EQ(link->window->settled, 6U);
+  ASSERT_TRUE(snapshot->in_force);
+  EXPECT_EQ(snapshot->in_force->identity, (table::Identity{1, 2, 3}));
+  EXPECT_EQ(snapshot->in_force->at.ns, 4);
+  EXPECT_FALSE(snapshot->refused);
+  EXPECT_TRUE(snapshot->alive(Instant{5'999'999'999}));
+  EXPECT_FALSE(snapshot->alive(Instant{6'000'000'000}));
+  EXPECT_FALSE(snapshot->alive(Instant{3'000'000'000})) << "a heartbeat from before this boot";
+}
+
+TEST_F(Telemetry, NothingIsKnownAtFirst) {
+  Writer writer = create();
+  Reader reader(directory_.path());
+  const auto snapshot = reader.read();
+  ASSERT_TRUE(snapshot);
+  EXPECT_FALSE(snapshot->in_force);
+  EXPECT_FALSE(snapshot->refused);
+  EXPECT_TRUE(snapshot->links.empty());
+  EXPECT_FALSE(snapshot->alive(Instant{1}));
+}
+
+TEST_F(Telemetry, ARefusalCarriesItsReason) {
+  Writer writer = create();
+  Reader reader(directory_.path());
+  writer.set_refused({1, 2, 3}, "links[0] syd-mel-a: no port link0", Instant{9});
+  EXPECT_EQ(reader.read()->refused->reason, "links[0] syd-mel-a: no port link0");
+  writer.set_refused({1, 2, 3}, std::string(255, 'x') + "\xc3\xa9", Instant{9});
+  EXPECT_EQ(reader.read()->refused->reason, std::string(255, 'x')) << "cut between characters";
+  writer.set_refused({1, 2, 3}, std::string(256, 'y'), Instant{9});
+  EXPECT_EQ(reader.read()->refused->reason, std::string(256, 'y'));
+}
+
+TEST_F(Telemetry, AReusedSlotIsNeverTheOldLink) {
+  Writer writer = create();
+  LinkSlot& slot = writer.layout().links[0];
+  give_out(slot, LinkId{1}, 100);
+  slot.sent = 50;
+  store_window(slot, {Instant{10}, Nanos(1), Nanos(2), Nanos(3), 4, 5, 6});
+  give_out(slot, LinkId{2}, 101);
+  Reader reader(directory_.path());
+  const auto snapshot = reader.read();
+  EXPECT_EQ(snapshot->link(LinkId{1}), nullptr);
+  const LinkSample* link = snapshot->link(LinkId{2});
+  ASSERT_NE(link, nullptr);
+  EXPECT_EQ(link->incarnation, 101U);
+  EXPECT_EQ(link->sent, 0U);
+  EXPECT_FALSE(link->window);
+  give_out(slot, LinkId{}, 102);
+  EXPECT_TRUE(reader.read()->links.empty());
+}
+
+// Two incarnations alternate in one slot under a reader: each has counters of its own kind only.
+TEST_F(Telemetry, SlotsGivenOutUnderAReaderAreNotMixed) {
+  Writer writer = create();
+  LinkSlot& slot = writer.layout().links[0];
+  std::atomic<bool> stop{false};
+  std::thread churn([&] {
+    for (std::uint64_t i = 1; !stop; ++i) {
+      give_out(slot, LinkId{7}, i);
+      slot.sent.store(i, std::memory_order_release);
+      slot.rx_octets.store(i, std::memory_order_release);
+    }
+  });
+  Reader reader(directory_.path());
+  int seen = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const auto snapshot = reader.read();
+    ASSERT_TRUE(snapshot);
+    const LinkSample* link = snapshot->link(LinkId{7});
+    if (link == nullptr) continue;
+    ++seen;
+    ASSERT_TRUE(link->sent == 0 || link->sent == link->incarnation);
+    ASSERT_TRUE(link->rx_octets == 0 || link->rx_octets == link->incarnation);
+  }
+  stop = true;
+  churn.join();
+  EXPECT_GT(seen, 0);
+}
+
+TEST_F(Telemetry, FollowsANewFile) {
+  Reader reader(directory_.path());
+  EXPECT_FALSE(reader.read()) << "no data plane yet";
+  Writer first = create();
+  first.layout().workers[0].sleeps = 1;
+  const std::uint64_t incarnation = reader.read()->incarnation;
+  EXPECT_EQ(reader.read()->incarnation, incarnation);
+  Writer second = create();
+  second.layout().workers[0].sleeps = 2;
+  first.layout().workers[0].sleeps = 3;  // the old process has not ended yet
+  const auto snapshot = reader.read();
+  EXPECT_NE(snapshot->incarnation, incarnation);
+  EXPECT_EQ(snapshot->workers.sleeps, 2U);
+  ASSERT_EQ(unlink(file().c_str()), 0);
+  EXPECT_FALSE(reader.read());
+  Writer third = create();
+  EXPECT_TRUE(reader.read());
+  EXPECT_EQ(directory_.entries(), std::vector<std::string>{kFileName});
+}
+
+TEST_F(Telemetry, RefusesOtherFiles) {
+  Reader reader(directory_.path());
+  const auto refused_after = [&](auto change) {
+    { Writer writer = create(); }
+    EXPECT_TRUE(reader.read());
+    { Writer writer = create(); }
+    change();
+    const auto snapshot = reader.read();
+    return snapshot ? std::string("accepted") : snapshot.error().text();
+  };
+  const auto poke = [&](std::size_t offset, char value) {
+    std::fstream out(file(), std::ios::in | std::ios::out | std::ios::binary);
+    out.seekp(static_cast<std::streamoff>(offset)).put(value);
+  };
+  EXPECT_NE(refused_after([&] { poke(0, 'X'); }).find("magic"), std::string::npos);
+  EXPECT_NE(refused_after([&] { poke(8, 2); }).find("version 2"), std::string::npos);
+  EXPECT_NE(refused_after([&] { poke(12, 1); }).find("size"), std::string::npos);
+  EXPECT_NE(refused_after([&] { poke(offsetof(Header, worker_count), 17); }).find("size"), std::string::npos);
+  EXPECT_NE(refused_after([&] { poke(offsetof(Header, port_count), 17); }).find("size"), std::string::npos);
+  EXPECT_NE(refused_after([&] { std::filesystem::resize_file(file(), 4096); }).find("4096 octets"),
+            std::string::npos);
+  EXPECT_NE(refused_after([&] { std::filesystem::resize_file(file(), sizeof(Layout) + 1); }).find("at most"),
+            std::string::npos);
+  EXPECT_NE(refused_after([&] { chmod(file().c_str(), 0666); }).find("writable"), std::string::npos);
+  EXPECT_NE(refused_after([&] {
+              std::filesystem::rename(file(), file() + ".real");
+              std::filesystem::create_symlink(file() + ".real", file());
+            }).find("symbolic link"),
+            std::string::npos);
+}
+
+TEST_F(Telemetry, RefusesShapesBeyondTheLayout) {
+  EXPECT_FALSE(Writer::create(directory_.path(), {0, 1, {}}));
+  EXPECT_FALSE(Writer::create(directory_.path(), {17, 1, {}}));
+  EXPECT_FALSE(Writer::create(directory_.path(), {1, 1, std::vector<std::string>(17, "p")}));
+  EXPECT_FALSE(Writer::create(directory_.path() + "/absent", {1, 1, {}}));
+}
+
+}  // namespace
+}  // namespace perigee::telemetry
