@@ -17,16 +17,17 @@ namespace {
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::chrono::milliseconds kLook{10};  // while waiting for the data plane or for another change
 
-// Sets a flag for as long as a change is under way.
+// Sets a flag for as long as a change is under way. Shared: the coroutine that holds it may outlive the
+// service.
 class Turn {
  public:
-  explicit Turn(bool& taken) : taken_(taken) { taken_ = true; }
-  ~Turn() { taken_ = false; }
+  explicit Turn(std::shared_ptr<bool> taken) : taken_(std::move(taken)) { *taken_ = true; }
+  ~Turn() { *taken_ = false; }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
 
  private:
-  bool& taken_;
+  std::shared_ptr<bool> taken_;
 };
 
 }  // namespace
@@ -92,7 +93,7 @@ void ControlService::tick() {
 
 asio::awaitable<void> ControlService::wait_for_turn() {
   asio::steady_timer timer(io_);
-  while (changing_) {
+  while (*changing_) {
     timer.expires_after(kLook);
     co_await timer.async_wait(kAsTuple);
   }

@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -71,7 +72,7 @@ class ControlService {
   Nanos acknowledge_within_;
   HealthChecker checker_;
   boost::asio::steady_timer timer_;
-  bool changing_ = false;  // one change at a time
+  std::shared_ptr<bool> changing_ = std::make_shared<bool>(false);  // one change at a time
 };
 
 }  // namespace perigee::gateway

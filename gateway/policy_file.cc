@@ -57,7 +57,8 @@ Result<std::string> PolicyFile::read() const {
       return Error{path_, "the policy is larger than " + std::to_string(kMaxPolicySize) + " octets"};
     }
   }
-  return text;
+  // Named, as an Error could be made from a string too.
+  return Result<std::string>(boost::system::in_place_value, std::move(text));
 }
 
 Result<void> PolicyFile::replace(std::string_view text) const {

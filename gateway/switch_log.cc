@@ -2,12 +2,12 @@
 
 #include <boost/json/value.hpp>
 
+#include "gateway/json_units.h"
+
 namespace perigee::gateway {
 namespace {
 
 namespace json = boost::json;
-
-double milliseconds(Nanos duration) { return static_cast<double>(duration.count()) / 1e6; }
 
 const char* reason_of(Usable usable) {
   switch (usable) {
@@ -37,7 +37,7 @@ json::value path_fields(const Policy& policy, const ServiceRoute* service, const
   const RankedPath* ranked = service == nullptr ? nullptr : service->ranking.find(*path);
   if (ranked == nullptr) return fields;  // the policy has it no longer
   fields["cost_ms"] = ranked->cost.known() ? json::value(milliseconds(ranked->cost.total())) : nullptr;
-  fields["rtt_ms"] = ranked->cost.rtt ? json::value(milliseconds(*ranked->cost.rtt)) : nullptr;
+  fields["rtt_ms"] = milliseconds_or_null(ranked->cost.rtt);
   fields["loss_ms"] = milliseconds(ranked->cost.loss);
   fields["usable"] = reason_of(ranked->usable);
   return fields;

@@ -1,0 +1,154 @@
+#include "gateway/admin.h"
+
+#include <array>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json/serialize.hpp>
+#include <charconv>
+#include <utility>
+
+#include "gateway/api_json.h"
+#include "gateway/query.h"
+#include "steering/explain.h"
+
+namespace perigee::gateway {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+
+namespace {
+
+constexpr std::string_view kApply = "/api/v1/apply";
+constexpr std::string_view kReload = "/api/v1/reload";
+constexpr std::string_view kServicePrefix = "/api/v1/services/";
+constexpr std::string_view kExplainSuffix = "/explain";
+constexpr std::size_t kMaxFileName = 255;  // of apply's `name`: it comes back in every message
+
+AdminResponse json_answer(unsigned status, const json::value& value) {
+  return AdminResponse{status, "application/json", json::serialize(value) + "\n", ""};
+}
+
+AdminResponse error_answer(unsigned status, const std::string& what) {
+  return json_answer(status, json::object{{"error", what}});
+}
+
+AdminResponse wrong_method(const char* allow) {
+  AdminResponse answer = error_answer(405, std::string("allowed here: ") + allow);
+  answer.allow = allow;
+  return answer;
+}
+
+bool is_explain(std::string_view path) {
+  return path.starts_with(kServicePrefix) && path.ends_with(kExplainSuffix) &&
+         path.size() > kServicePrefix.size() + kExplainSuffix.size();
+}
+
+bool is_readable(std::string_view path) {
+  static constexpr std::array<std::string_view, 8> kPaths = {
+      "/metrics",      "/healthz",          "/readyz",          "/api/v1/status",
+      "/api/v1/links", "/api/v1/endpoints", "/api/v1/services", "/api/v1/policy"};
+  for (const std::string_view known : kPaths) {
+    if (path == known) return true;
+  }
+  return is_explain(path);
+}
+
+bool is_change(std::string_view path) { return path == kApply || path == kReload; }
+
+unsigned status_of(ChangeResult result) {
+  switch (result) {
+    case ChangeResult::accepted:
+      return 200;
+    case ChangeResult::invalid:
+      return 422;
+    case ChangeResult::refused:
+      return 409;
+    case ChangeResult::no_dataplane:
+      return 503;
+  }
+  return 500;
+}
+
+}  // namespace
+
+Admin::Admin(const SnapshotCell& cell, ControlService& service, const Log& log)
+    : cell_(cell), service_(service), log_(log), metrics_(cell) {}
+
+asio::awaitable<AdminResponse> Admin::handle(AdminRequest request) {
+  const std::string path(path_of(request.target));
+  if (is_change(path)) {
+    if (!request.peer) co_return error_answer(403, "changes are made over the admin socket");
+    if (request.method != "POST") co_return wrong_method("POST");
+    co_return co_await change(std::move(request));
+  }
+  if (!is_readable(path)) co_return error_answer(404, "no such path");
+  if (request.method != "GET" && request.method != "HEAD") co_return wrong_method("GET, HEAD");
+  co_return read(request);
+}
+
+asio::awaitable<AdminResponse> Admin::change(AdminRequest request) {
+  const bool apply = path_of(request.target) == kApply;
+  log_.write(LogLevel::info, "change_requested",
+             {{"change", apply ? "apply" : "reload"},
+              {"pid", request.peer->pid},
+              {"uid", request.peer->uid},
+              {"gid", request.peer->gid},
+              {"octets", request.body.size()}});
+  std::string name = query_value(request.target, "name").value_or("policy.yaml");
+  if (name.empty() || name.size() > kMaxFileName) co_return error_answer(400, "name is a file's name");
+  // On the control loop's thread; this coroutine goes on here.
+  auto work = apply ? service_.apply(std::move(request.body), std::move(name)) : service_.reload();
+  const Change change = co_await asio::co_spawn(service_.io(), std::move(work), asio::use_awaitable);
+  log_.write(change.result == ChangeResult::accepted ? LogLevel::info : LogLevel::warning, "change_done",
+             {{"change", apply ? "apply" : "reload"},
+              {"result", name_of(change.result)},
+              {"generation", change.generation},
+              {"reason", change.reason}});
+  co_return json_answer(status_of(change.result), change_json(change));
+}
+
+AdminResponse Admin::read(const AdminRequest& request) const {
+  const std::string_view path = path_of(request.target);
+  if (path == "/metrics") return AdminResponse{200, kMetricsContentType, metrics_text(metrics_), ""};
+  if (path == "/healthz") return json_answer(200, json::object{{"status", "ok"}});
+  if (is_explain(path)) return explain_service(path, request.target);
+  const auto snapshot = cell_.load();
+  const Instant now = monotonic_now();
+  if (path == "/readyz") {
+    return json_answer(not_ready_reasons(*snapshot).empty() ? 200 : 503, readiness_json(*snapshot));
+  }
+  if (path == "/api/v1/status") return json_answer(200, status_json(*snapshot, now));
+  if (path == "/api/v1/links") return json_answer(200, links_json(*snapshot, now));
+  if (path == "/api/v1/endpoints") return json_answer(200, endpoints_json(*snapshot, now));
+  if (path == "/api/v1/services") return json_answer(200, services_json(*snapshot, now));
+  if (!snapshot->policy_text) return error_answer(404, "no policy is loaded");
+  return AdminResponse{200, "application/yaml", *snapshot->policy_text, ""};
+}
+
+AdminResponse Admin::explain_service(std::string_view path, std::string_view target) const {
+  const std::string_view encoded =
+      path.substr(kServicePrefix.size(), path.size() - kServicePrefix.size() - kExplainSuffix.size());
+  const auto service = percent_decoded(encoded);
+  if (!service) return error_answer(400, "malformed service name");
+  const auto client_text = query_value(target, "client");
+  const auto client = client_text ? IpAddress::parse(*client_text) : std::nullopt;
+  if (!client) return error_answer(400, "client must be an IP address, as ?client=198.51.100.10");
+  std::optional<std::uint16_t> port;
+  if (const auto port_text = query_value(target, "port")) {
+    std::uint16_t value = 0;
+    const char* end = port_text->data() + port_text->size();
+    const auto parsed = std::from_chars(port_text->data(), end, value);
+    if (parsed.ec != std::errc{} || parsed.ptr != end || value == 0) {
+      return error_answer(400, "port must be 1 to 65535");
+    }
+    port = value;
+  }
+  const auto snapshot = cell_.load();
+  if (!snapshot->policy || !snapshot->route) return error_answer(404, "no policy is loaded");
+  const auto explanation =
+      explain(*snapshot->policy, *snapshot->route, *service, *client, port, monotonic_now());
+  if (!explanation) return error_answer(404, explanation.error().text());
+  return json_answer(200, explanation_json(*snapshot, *explanation));
+}
+
+}  // namespace perigee::gateway

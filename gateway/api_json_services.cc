@@ -1,0 +1,172 @@
+// The half of the admin API's JSON that is about endpoints and where services lead.
+#include "gateway/api_json.h"
+#include "gateway/json_units.h"
+
+namespace perigee::gateway {
+
+namespace json = boost::json;
+
+namespace {
+
+std::string address_and_port(const IpAddress& address, std::uint16_t port) {
+  const std::string text = address.is_v4() ? address.text() : "[" + address.text() + "]";
+  return port == 0 ? address.text() : text + ":" + std::to_string(port);
+}
+
+json::value name_or_null(const std::string& name) {
+  return name.empty() ? json::value(nullptr) : json::value(name);
+}
+
+const telemetry::EndpointSample* sample_of(const Snapshot& snapshot, EndpointId id) {
+  if (!snapshot.telemetry || !snapshot.dataplane_alive()) return nullptr;
+  for (const telemetry::EndpointSample& sample : snapshot.telemetry->endpoints) {
+    if (sample.id == id) return &sample;
+  }
+  return nullptr;
+}
+
+json::value check_json(const Policy::Endpoint& endpoint, const EndpointHealth& health, Instant now) {
+  if (!health.last) return nullptr;
+  const CheckResult& last = *health.last;
+  return json::object{{"type", name_of(endpoint.health.type)},
+                      {"outcome", kCheckFindingNames[static_cast<std::size_t>(last.finding)]},
+                      {"detail", last.detail},
+                      {"age_ms", milliseconds(now - health.last_at)},
+                      {"connect_rtt_ms", milliseconds_or_null(last.connect_rtt)},
+                      {"status", last.status == 0 ? json::value(nullptr) : json::value(last.status)}};
+}
+
+json::object endpoint_json(const Snapshot& snapshot, std::size_t index, Instant now) {
+  const Policy::Endpoint& endpoint = snapshot.policy->endpoints[index];
+  const EndpointHealth health = index < snapshot.health.size() ? snapshot.health[index] : EndpointHealth{};
+  const EndpointRoute* found = snapshot.route ? snapshot.route->endpoint(endpoint.id) : nullptr;
+  const EndpointRoute route = found == nullptr ? EndpointRoute{} : *found;
+  const telemetry::EndpointSample* sample = sample_of(snapshot, endpoint.id);
+  json::object labels;
+  for (const auto& [key, text] : endpoint.labels) labels[key] = text;
+  return {{"name", endpoint.name},
+          {"pop", snapshot.policy->pop_of(endpoint).name},
+          {"address", address_and_port(endpoint.address, endpoint.port)},
+          {"health", name_of(health.state.verdict)},
+          {"health_age_s", age_seconds(health.state.since, now)},
+          {"accepts_new", route.accepts_new},
+          {"drain", endpoint.drain},
+          {"full", route.full},
+          {"reset_established", route.reset_established},
+          {"check", check_json(endpoint, health, now)},
+          {"flows", sample == nullptr ? json::value(nullptr) : json::value(sample->flows)},
+          {"flows_created", sample == nullptr ? json::value(nullptr) : json::value(sample->flows_created)},
+          {"capacity", endpoint.capacity ? json::value(*endpoint.capacity) : json::value(nullptr)},
+          {"weight", endpoint.weight},
+          {"labels", std::move(labels)}};
+}
+
+// {endpoint, pop, link} of a candidate; its link is null in this PoP.
+json::object candidate_json(const Policy& policy, EndpointId endpoint_id, LinkId link_id) {
+  const Policy::Endpoint* endpoint = policy.endpoint(endpoint_id);
+  const Policy::Link* link = policy.link(link_id);
+  json::object value{{"endpoint", nullptr}, {"pop", nullptr}, {"link", nullptr}};
+  if (endpoint != nullptr) {
+    value["endpoint"] = endpoint->name;
+    value["pop"] = policy.pop_of(*endpoint).name;
+  }
+  if (link != nullptr) value["link"] = link->name;
+  return value;
+}
+
+json::array tier_json(const Policy& policy, const Tier& tier) {
+  json::array array;
+  for (const Candidate& candidate : tier) {
+    json::object value = candidate_json(policy, candidate.endpoint, candidate.link);
+    value["weight"] = candidate.weight;
+    array.push_back(std::move(value));
+  }
+  return array;
+}
+
+json::object switches_json(const Snapshot& snapshot, ServiceId id) {
+  const auto found = snapshot.switches.find(id);
+  json::object value;
+  for (std::size_t i = 0; i < std::tuple_size_v<SwitchCounts>; ++i) {
+    value[name_of(static_cast<SwitchReason>(i))] = found == snapshot.switches.end() ? 0 : found->second[i];
+  }
+  return value;
+}
+
+json::object service_json(const Snapshot& snapshot, const Policy::Service& service, Instant now) {
+  const Policy& policy = *snapshot.policy;
+  const ServiceRoute* found = snapshot.route ? snapshot.route->service(service.id) : nullptr;
+  const ServiceRoute route = found == nullptr ? ServiceRoute{} : *found;
+  json::array tiers;
+  for (const Tier& tier : route.tiers) tiers.push_back(tier_json(policy, tier));
+  json::array excluded;
+  for (const Excluded& candidate : route.excluded) {
+    json::object value = candidate_json(policy, candidate.endpoint, candidate.link);
+    value["reason"] = name_of(candidate.reason);
+    excluded.push_back(std::move(value));
+  }
+  return {{"name", service.name},
+          {"vip", address_and_port(service.vip, service.port)},
+          {"protocol", name_of(service.protocol)},
+          {"deliver", service.deliver == table::Deliver::host ? "host" : "nat"},
+          {"max_rtt_ms", milliseconds_or_null(service.max_rtt)},
+          {"refuse", service.refuse == table::Refuse::drop ? "drop" : "answer"},
+          {"active", route.tiers.empty() ? json::array() : tier_json(policy, route.tiers.front())},
+          {"tiers", std::move(tiers)},
+          {"excluded", std::move(excluded)},
+          {"changed_age_s", age_seconds(route.ranking.changed_at, now)},
+          {"switches", switches_json(snapshot, service.id)}};
+}
+
+json::object cost_json(const Cost& cost) {
+  return {{"total", cost.known() ? json::value(milliseconds(cost.total())) : json::value(nullptr)},
+          {"rtt", milliseconds_or_null(cost.rtt)},
+          {"declared", milliseconds(cost.declared)},
+          {"policy", milliseconds(cost.policy)},
+          {"loss", milliseconds(cost.loss)}};
+}
+
+}  // namespace
+
+json::value endpoints_json(const Snapshot& snapshot, Instant now) {
+  json::array endpoints;
+  for (std::size_t i = 0; snapshot.policy && i < snapshot.policy->endpoints.size(); ++i) {
+    endpoints.push_back(endpoint_json(snapshot, i, now));
+  }
+  return json::object{{"endpoints", std::move(endpoints)}};
+}
+
+json::value services_json(const Snapshot& snapshot, Instant now) {
+  json::array services;
+  if (snapshot.policy) {
+    for (const Policy::Service& service : snapshot.policy->services) {
+      services.push_back(service_json(snapshot, service, now));
+    }
+  }
+  return json::object{{"services", std::move(services)}};
+}
+
+json::value explanation_json(const Snapshot& snapshot, const Explanation& explanation) {
+  json::array candidates;
+  for (const ExplainedCandidate& candidate : explanation.candidates) {
+    candidates.push_back(
+        json::object{{"endpoint", candidate.endpoint},
+                     {"pop", candidate.pop},
+                     {"link", name_or_null(candidate.link)},
+                     {"tier", candidate.tier ? json::value(*candidate.tier) : json::value(nullptr)},
+                     {"cost_ms", cost_json(candidate.cost)},
+                     {"weight", candidate.weight},
+                     {"share", candidate.share},
+                     {"verdict", candidate.verdict}});
+  }
+  return json::object{
+      {"service", explanation.service},
+      {"client", explanation.client.text()},
+      {"port", explanation.client_port ? json::value(*explanation.client_port) : json::value(nullptr)},
+      {"summary", explanation.summary},
+      {"generation",
+       snapshot.table ? json::value(snapshot.table->identity.generation) : json::value(nullptr)},
+      {"candidates", std::move(candidates)}};
+}
+
+}  // namespace perigee::gateway

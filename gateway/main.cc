@@ -1,0 +1,173 @@
+// perigee-gateway: builds every part and shows how they are wired. Two threads: control (ticks, health
+// checks, changes of policy, signals) and admin (HTTP); they meet in the snapshot cell.
+#include <sys/resource.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/program_options.hpp>
+#include <csignal>
+#include <iostream>
+#include <thread>
+
+#include "gateway/admin.h"
+#include "gateway/admin_server.h"
+#include "gateway/control_service.h"
+#include "gateway/log.h"
+#include "perigee_version.h"
+#include "steering/policy_yaml.h"
+
+namespace {
+
+namespace asio = boost::asio;
+namespace options = boost::program_options;
+using namespace perigee;
+using namespace perigee::gateway;
+
+enum ExitStatus : int { kOk = 0, kFailed = 1, kInvalid = 2 };
+
+struct Arguments {
+  std::string policy;
+  ControlLoop::Places places;
+  LogLevel log_level = LogLevel::info;
+  bool check = false;
+};
+
+// The arguments, or the status to leave with at once.
+boost::system::result<Arguments, ExitStatus> parse_arguments(int argc, char** argv) {
+  Arguments arguments;
+  std::string log_level;
+  std::uint32_t owner = 0;
+  options::options_description known("perigee-gateway decides where a PoP's traffic goes.\nOptions");
+  auto add = known.add_options();
+  add("policy", options::value(&arguments.policy)->required()->value_name("FILE"), "the policy in YAML");
+  add("table-dir", options::value(&arguments.places.table_directory)->value_name("DIR"),
+      "where the forwarding table is published; ours alone to write");
+  add("telemetry-dir", options::value(&arguments.places.telemetry_directory)->value_name("DIR"),
+      "where the data plane writes what it measured");
+  add("dataplane-owner", options::value(&owner)->value_name("UID"),
+      "user that may own the telemetry, besides ours and root");
+  add("log-level", options::value(&log_level)->default_value("info")->value_name("LEVEL"),
+      "debug, info, warning or error");
+  add("check", "say whether the policy is valid, and leave (0 valid, 2 invalid)");
+  add("help,h", "show this");
+  add("version", "show the version");
+  try {
+    options::variables_map given;
+    options::store(options::parse_command_line(argc, argv, known), given);
+    if (given.count("help") > 0) {
+      std::cout << known;
+      return kOk;
+    }
+    if (given.count("version") > 0) {
+      std::cout << "perigee-gateway " << kVersion << "\n";
+      return kOk;
+    }
+    options::notify(given);
+    arguments.check = given.count("check") > 0;
+    if (given.count("dataplane-owner") > 0) arguments.places.dataplane_owner = owner;
+  } catch (const options::error& error) {
+    std::cerr << "perigee-gateway: " << error.what() << "; --help shows the options\n";
+    return kFailed;
+  }
+  const auto level = parse_log_level(log_level);
+  const bool directories =
+      !arguments.places.table_directory.empty() && !arguments.places.telemetry_directory.empty();
+  if (!level || (!arguments.check && !directories)) {
+    std::cerr << "perigee-gateway: "
+              << (level ? "--table-dir and --telemetry-dir are needed" : "--log-level is not a level")
+              << "; --help shows the options\n";
+    return kFailed;
+  }
+  arguments.log_level = *level;
+  return arguments;
+}
+
+ExitStatus check_policy(const std::string& path) {
+  const auto policy = load_policy(path);
+  if (!policy) {
+    std::cerr << text_of(policy.error());
+    return kInvalid;
+  }
+  std::cout << path << ": valid\n";
+  return kOk;
+}
+
+// A health check takes a descriptor, and there may be thousands of endpoints.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// SIGHUP reloads; SIGTERM and SIGINT end. The table stays: the data plane goes on by it.
+asio::awaitable<void> obey_signals(asio::io_context& io, ControlService& service, const Log& log) {
+  asio::signal_set signals(io, SIGHUP, SIGTERM, SIGINT);
+  while (true) {
+    auto [error, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
+    if (error || number != SIGHUP) break;
+    asio::co_spawn(io, service.reload(), asio::detached);
+  }
+  log.write(LogLevel::info, "stopping");
+  io.stop();
+}
+
+Result<void> listen(AdminServer& server, const Policy::Admin& admin, const Log& log) {
+  const std::string host =
+      admin.listen_address.is_v4() ? admin.listen_address.text() : "[" + admin.listen_address.text() + "]";
+  if (auto opened = server.listen_tcp(host + ":" + std::to_string(admin.listen_port)); !opened) return opened;
+  if (auto opened = server.listen_unix(admin.socket); !opened) return opened;
+  log.write(LogLevel::info, "admin_listening",
+            {{"address", host}, {"port", server.tcp_port()}, {"socket", admin.socket}});
+  return {};
+}
+
+ExitStatus run(const Arguments& arguments) {
+  const Log log(arguments.log_level);
+  SnapshotCell cell;
+  auto loop = ControlLoop::open(arguments.places, log, cell);
+  if (!loop) {
+    log.write(LogLevel::error, "cannot_start", {{"reason", loop.error().text()}});
+    return kFailed;
+  }
+  raise_descriptor_limit();
+  std::signal(SIGPIPE, SIG_IGN);
+  log.write(LogLevel::info, "starting", {{"version", kVersion}, {"policy", arguments.policy}});
+
+  // Destroyed in reverse: a change in flight on control_io holds the admin coroutine that waits for it.
+  asio::io_context admin_io(1);
+  asio::io_context control_io(1);
+  ControlService service(control_io, std::move(*loop), PolicyFile(arguments.policy), log);
+  Admin admin(cell, service, log);
+  AdminServer server(
+      admin_io, [&admin](AdminRequest request) { return admin.handle(std::move(request)); }, log);
+
+  service.start();
+  const auto& policy = service.loop().policy();
+  if (auto opened = listen(server, policy ? policy->admin : Policy::Admin{}, log); !opened) {
+    log.write(LogLevel::error, "cannot_start", {{"reason", opened.error().text()}});
+    return kFailed;
+  }
+  asio::co_spawn(control_io, obey_signals(control_io, service, log), asio::detached);
+  std::thread admin_thread([&admin_io] { admin_io.run(); });
+  control_io.run();
+  admin_io.stop();
+  admin_thread.join();
+  return kOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const auto arguments = parse_arguments(argc, argv);
+  if (!arguments) return arguments.error();
+  try {
+    return arguments->check ? check_policy(arguments->policy) : run(*arguments);
+  } catch (const std::exception& thrown) {
+    std::cerr << "perigee-gateway: " << thrown.what() << "\n";
+    return kFailed;
+  }
+}
