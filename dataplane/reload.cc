@@ -1,0 +1,94 @@
+#include "dataplane/reload.h"
+
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "contract/table_file.h"
+
+namespace perigee {
+namespace {
+
+std::vector<LogField> identity_fields(const table::Identity& identity) {
+  return {{"gateway_instance", std::to_string(identity.gateway_instance)},
+          {"generation", std::to_string(identity.generation)}};
+}
+
+}  // namespace
+
+Reloader::Reloader(Wiring wiring) : wiring_(std::move(wiring)) {}
+
+void Reloader::watch() {
+  Descriptor inotify(inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  const int added =
+      inotify_add_watch(inotify.get(), wiring_.directory.c_str(),
+                        IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
+  if (added >= 0) watch_ = std::move(inotify);
+}
+
+// Which file changed is of no interest: ours is looked at anyway. A directory that is no longer at its path
+// is watched anew.
+void Reloader::drain_watch() {
+  alignas(inotify_event) std::array<char, 4096> notices;
+  bool gone = false;
+  for (ssize_t size = 0; (size = ::read(watch_.get(), notices.data(), notices.size())) > 0;) {
+    for (std::size_t at = 0; at + sizeof(inotify_event) <= static_cast<std::size_t>(size);) {
+      inotify_event notice{};
+      std::memcpy(&notice, notices.data() + at, sizeof notice);
+      gone = gone || (notice.mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED)) != 0;
+      at += sizeof notice + notice.len;
+    }
+  }
+  if (gone) watch_ = Descriptor();
+}
+
+std::optional<Reloader::FileStamp> Reloader::stamp() const {
+  struct stat info {};
+  const std::string path = wiring_.directory + "/" + table::kFileName;
+  if (lstat(path.c_str(), &info) != 0) return std::nullopt;
+  return FileStamp{info.st_dev, info.st_ino, info.st_size,
+                   info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec};
+}
+
+void Reloader::look(Instant now) {
+  if (!watch_.valid()) watch();
+  if (watch_.valid()) drain_watch();
+  acknowledge(now);
+  if (waiting()) return;  // one at a time; the file is still there afterwards
+  const std::optional<FileStamp> current = stamp();
+  if (!current || current == seen_) return;
+  seen_ = current;
+  read(now);
+}
+
+void Reloader::read(Instant now) {
+  Result<table::Table> table = table::read_file(wiring_.directory, wiring_.owner);
+  if (!table) return refuse(table::Identity{}, table.error().text(), now);
+  const table::Identity identity = table->identity;
+  if (identity == in_force_) return;
+  auto serving = ServingTable::build(std::move(*table), wiring_.ports);
+  if (!serving) return refuse(identity, serving.error().text(), now);
+  if (!wiring_.tables.offer(std::move(*serving))) return;
+  offered_ = identity;
+  wiring_.wake_worker();
+}
+
+void Reloader::refuse(const table::Identity& identity, const std::string& reason, Instant now) {
+  wiring_.telemetry.set_refused(identity, reason, now);
+  std::vector<LogField> fields = identity_fields(identity);
+  fields.emplace_back("reason", reason);
+  wiring_.log("table_refused", fields);
+}
+
+void Reloader::acknowledge(Instant now) {
+  if (!offered_ || !wiring_.tables.settled()) return;
+  in_force_ = std::exchange(offered_, std::nullopt);
+  wiring_.telemetry.set_in_force(*in_force_, now);
+  wiring_.log("table_in_force", identity_fields(*in_force_));
+}
+
+}  // namespace perigee

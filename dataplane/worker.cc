@@ -1,0 +1,143 @@
+#include "dataplane/worker.h"
+
+#include <rte_prefetch.h>
+
+#include "dataplane/header_copy.h"
+#include "dataplane/icmp.h"
+#include "dataplane/mss.h"
+#include "dataplane/transit.h"
+
+namespace perigee {
+namespace {
+
+bool is_forwarded(Journey journey) { return journey == Journey::nat || journey == Journey::snat_return; }
+
+}  // namespace
+
+// THE PACKET'S JOURNEY. A burst from one port is looked at in rounds, so that while one packet waits for
+// memory the others are worked on: what is it, fetch what it needs, decide. It then leaves, or ends as a
+// counted drop.
+void Worker::handle(std::uint16_t port, std::span<rte_mbuf* const> buffers, Instant received) {
+  for (rte_mbuf* buffer : buffers) rte_prefetch0(rte_pktmbuf_mtod(buffer, void*));
+
+  std::size_t count = 0;
+  for (rte_mbuf* buffer : buffers) {
+    Item& item = burst_[count];
+    item.buffer = buffer;
+    if (examine(item, port, received)) ++count;
+  }
+  const std::span<Item> items = std::span(burst_).first(count);
+
+  for (Item& item : items) {
+    if (is_forwarded(item.what.journey)) wiring_.forwarder.prepare(item.packet, item.what.service);
+  }
+  for (Item& item : items) {
+    if (is_forwarded(item.what.journey)) wiring_.forwarder.prefetch(item.packet);
+  }
+  for (Item& item : items) decide(item);
+}
+
+// What is it? False: its journey ended here (ARP, or a drop).
+bool Worker::examine(Item& item, std::uint16_t port, Instant received) {
+  Packet& packet = item.packet = Packet{};
+  rte_mbuf* const buffer = item.buffer;
+  if (table_ == nullptr) return drop(item, DropReason::no_table), false;
+  // Larger than one buffer is larger than any MTU we serve.
+  if (buffer->nb_segs != 1) return drop(item, DropReason::mtu_exceeded), false;
+
+  const bool stripped = (buffer->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0;
+  const Arrival arrival{port, stripped ? buffer->vlan_tci : std::uint16_t{0}, received};
+  const Parsed parsed =
+      parse({rte_pktmbuf_mtod(buffer, std::uint8_t*), rte_pktmbuf_data_len(buffer)}, arrival, packet);
+  if (parsed.kind == FrameKind::dropped) return drop(item, parsed.reason), false;
+
+  packet.in = table_->segment(port, packet.vlan);
+  if (packet.in.is_link()) {
+    LinkTraffic& traffic = tally_.links[packet.in.index];
+    ++traffic.rx_packets;
+    traffic.rx_octets += buffer->pkt_len;
+  }
+  if (!addressed_to(packet, parsed.kind, wiring_.ports[port].mac())) {
+    return drop(item, DropReason::wrong_mac), false;
+  }
+  if (parsed.kind == FrameKind::arp) return answer_arp(item), false;
+  item.what = classify(packet, *table_);
+  return true;
+}
+
+void Worker::decide(Item& item) {
+  switch (item.what.journey) {
+    case Journey::echo:
+      return answer_echo(item);
+    case Journey::stamp_test:
+      return answer_test(item);
+    case Journey::stamp_reply:
+      return take_reply(item);
+    case Journey::nat:
+    case Journey::snat_return:
+      return forward(item);
+    case Journey::host:
+      return route(item, telemetry::Verdict::host, deliver_to_host(item.packet, *table_, item.what.service));
+    case Journey::transit:
+      return route(item, telemetry::Verdict::transit, forward_transit(item.packet, *table_, links_));
+    case Journey::refuse:
+      return refuse(
+          item, wiring_.forwarder.refuse(item.packet, DropReason::port_unsupported, item.packet.received));
+    case Journey::drop:
+      return drop(item, item.what.reason);
+  }
+}
+
+// Client to VIP, or endpoint to SNAT address.
+void Worker::forward(Item& item) {
+  Packet& packet = item.packet;
+  // Rare: the path may be too narrow, and the sender must then be told about its own packet.
+  std::optional<HeaderCopy> original;
+  if (packet.ip_total_length > smallest_mtu_) original.emplace(packet);
+
+  const ForwardResult result = wiring_.forwarder.process(packet, links_, packet.received);
+  switch (result.verdict) {
+    case ForwardResult::Verdict::send:
+      break;
+    case ForwardResult::Verdict::refuse:
+      return refuse(item, result);
+    case ForwardResult::Verdict::drop:
+      if (result.reason == DropReason::ttl_exceeded) answer_error(packet, IcmpError{kTimeExceeded, 0, 0});
+      return drop(item, result.reason);
+  }
+  const std::uint16_t mtu = table_->mtu_of(result.egress.segment);
+  if (original && packet.ip_total_length > mtu) {
+    original->restore(packet);
+    if (packet.dont_fragment) answer_error(packet, IcmpError{kUnreachable, kFragmentationNeeded, mtu});
+    return drop(item, DropReason::mtu_exceeded);
+  }
+  leave(item, telemetry::Verdict::nat, result.egress);
+}
+
+// Another PoP's packet, an endpoint's, or the host's.
+void Worker::route(Item& item, telemetry::Verdict verdict, const TransitResult& result) {
+  if (result.send) return leave(item, verdict, result.egress);
+  if (result.error) answer_error(item.packet, *result.error);
+  drop(item, result.reason);
+}
+
+void Worker::leave(Item& item, telemetry::Verdict verdict, const Egress& egress) {
+  Packet& packet = item.packet;
+  if (packet.protocol == kTcp && (packet.tcp_flags & kSyn) != 0) {
+    clamp_mss(packet, table_->path_mtu(packet.in, egress.segment));
+  }
+  tally_.count(verdict);
+  // What is before and after the IP packet goes.
+  rte_mbuf* const buffer = item.buffer;
+  rte_pktmbuf_adj(buffer, packet.l3);
+  rte_pktmbuf_trim(buffer, static_cast<std::uint16_t>(buffer->pkt_len - packet.ip_total_length));
+  sender_.send(buffer, egress, packet.received);
+}
+
+void Worker::drop(Item& item, DropReason reason) {
+  tally_.count(telemetry::Verdict::dropped);
+  tally_.drop(reason);
+  rte_pktmbuf_free(item.buffer);
+}
+
+}  // namespace perigee
