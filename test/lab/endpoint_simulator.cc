@@ -7,6 +7,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
@@ -14,6 +15,7 @@
 #include <boost/program_options.hpp>
 #include <iostream>
 #include <memory>
+#include <variant>
 
 #include "test/lab/engine.h"
 #include "test/lab/openai_shape.h"
@@ -30,6 +32,16 @@ using Request = http::request<http::string_body>;
 using Response = http::response<http::string_body>;
 
 constexpr std::uint64_t kMaxBody = 8U << 20U;  // a long context, four characters a token
+
+struct Answer {
+  http::status status = http::status::ok;
+  std::string body;
+  std::string type = "application/json";
+};
+
+Answer failure(http::status status, const Error& error) {
+  return {status, error_body(error, static_cast<unsigned>(status))};
+}
 
 std::int64_t now_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -80,33 +92,35 @@ class Server {
 
   // Answers one request; whether the connection goes on.
   asio::awaitable<bool> serve(tcp::socket& socket, Request request) {
+    const std::variant<Answer, CompletionRequest> decided = decide(request);
+    if (const auto* answer = std::get_if<Answer>(&decided))
+      co_return co_await reply(socket, request, *answer);
+    co_return co_await complete(socket, request, std::get<CompletionRequest>(decided));
+  }
+
+  std::variant<Answer, CompletionRequest> decide(const Request& request) {
     const std::string target(request.target().substr(0, request.target().find('?')));
+    const std::string& model = engine_.config().model;
     if (request.method() == http::verb::get) {
-      if (target == "/health") co_return co_await reply(socket, request, http::status::ok, "", "text/plain");
-      if (target == "/v1/models") {
-        co_return co_await reply(socket, request, http::status::ok,
-                                 models_body(engine_.config().model, started_));
-      }
+      if (target == "/health") return Answer{http::status::ok, "", "text/plain"};
+      if (target == "/v1/models") return Answer{http::status::ok, models_body(model, started_)};
       if (target == "/metrics") {
-        co_return co_await reply(socket, request, http::status::ok, engine_.metrics(),
-                                 "text/plain; version=0.0.4; charset=utf-8");
+        return Answer{http::status::ok, engine_.metrics(), "text/plain; version=0.0.4; charset=utf-8"};
       }
     }
     const bool chat = target == "/v1/chat/completions";
     if (request.method() != http::verb::post || (!chat && target != "/v1/completions")) {
-      co_return co_await fail(socket, request, http::status::not_found, {"NotFoundError", "Not Found"});
+      return failure(http::status::not_found, {"NotFoundError", "Not Found"});
     }
-    const auto asked = read_completion(request.body(), chat, engine_.config().model);
+    auto asked = read_completion(request.body(), chat, model);
     if (!asked) {
       const bool missing = asked.error().where == "NotFoundError";
-      co_return co_await fail(socket, request, missing ? http::status::not_found : http::status::bad_request,
-                              asked.error());
+      return failure(missing ? http::status::not_found : http::status::bad_request, asked.error());
     }
     if (engine_.full()) {
-      co_return co_await fail(socket, request, http::status::service_unavailable,
-                              {"ServiceUnavailableError", "the queue is full"});
+      return failure(http::status::service_unavailable, {"ServiceUnavailableError", "the queue is full"});
     }
-    co_return co_await complete(socket, request, *asked);
+    return *asked;
   }
 
   // A client that goes away ends the generation and frees its slot.
@@ -129,7 +143,8 @@ class Server {
         co_await stream(socket, request, completion, generation);
       else {
         while (generation.tokens() < completion.request.max_tokens) co_await generation.next_token();
-        co_await reply(socket, request, http::status::ok, completion.whole(generation.tokens()));
+        const Answer answer{http::status::ok, completion.whole(generation.tokens())};
+        co_await reply(socket, request, answer);
       }
       generation.finished();
       co_return request.keep_alive();
@@ -166,18 +181,13 @@ class Server {
     response.keep_alive(request.keep_alive());
   }
 
-  asio::awaitable<bool> reply(tcp::socket& socket, const Request& request, http::status status,
-                              std::string body, std::string type = "application/json") {
-    Response response(status, 11);
-    head(response, request, type);
-    response.body() = std::move(body);
+  asio::awaitable<bool> reply(tcp::socket& socket, const Request& request, const Answer& answer) {
+    Response response(answer.status, 11);
+    head(response, request, answer.type);
+    response.body() = answer.body;
     response.prepare_payload();
     co_await http::async_write(socket, response, use_awaitable);
     co_return request.keep_alive();
-  }
-
-  asio::awaitable<bool> fail(tcp::socket& socket, const Request& request, http::status status, Error error) {
-    return reply(socket, request, status, error_body(error, static_cast<unsigned>(status)));
   }
 
   Engine& engine_;

@@ -57,8 +57,9 @@ Engine::Generation::Generation(Engine& engine, std::uint64_t prompt_tokens)
 Engine::Generation::~Generation() {
   if (running_) {
     engine_.kv_used_ -= prompt_tokens_ + tokens_;
-    engine_.release();
+    --engine_.running_;
   }
+  engine_.call_next();
   ++(finished_ ? engine_.finished_ : engine_.aborted_);
   if (finished_) engine_.whole_request_.add(seconds_since(arrived_));
 }
@@ -80,6 +81,7 @@ asio::awaitable<void> Engine::Generation::wait_for_slot() {
   }
   ++engine_.running_;
   running_ = true;
+  engine_.call_next();  // two slots may have become free at once
   engine_.kv_used_ += prompt_tokens_;
   engine_.prompt_tokens_ += prompt_tokens_;
 }
@@ -109,9 +111,8 @@ void Engine::Generation::count_token() {
   ++engine_.generated_tokens_;
 }
 
-void Engine::release() {
-  --running_;
-  if (!waiting_.empty()) waiting_.front().cancel();
+void Engine::call_next() {
+  if (running_ < config_.slots && !waiting_.empty()) waiting_.front().cancel();
 }
 
 std::string Engine::metrics() const {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <list>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -72,7 +73,7 @@ class Engine {
   [[nodiscard]] std::string metrics() const;  // Prometheus text format 0.0.4
 
  private:
-  void release();
+  void call_next();
 
   boost::asio::any_io_executor executor_;
   EngineConfig config_;
