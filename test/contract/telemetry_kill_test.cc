@@ -1,5 +1,6 @@
 // A writer killed at any moment never makes a reader hang, crash or read words that do not belong together.
 #include <gtest/gtest.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,6 +32,13 @@ bool whole(const Window& window) {
   for (std::int64_t n = start;; ++n) store_window(slot, window_number(n));
 }
 
+// A child of this test, which never outlives it, also when an assertion ends it early.
+pid_t fork_writer() {
+  const pid_t child = fork();
+  if (child == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return child;
+}
+
 void sleep_for(std::uint_fast32_t microseconds) {
   const timespec pause{0, static_cast<long>(microseconds) * 1000};
   nanosleep(&pause, nullptr);
@@ -48,7 +56,7 @@ TEST(TelemetryKill, AWindowIsWholeOrUnknown) {
   int unfinished = 0;
   for (int i = 0; i < kKills; ++i) {
     const std::uint64_t before = slot.window.sequence;
-    const pid_t child = fork();
+    const pid_t child = fork_writer();
     ASSERT_GE(child, 0);
     if (child == 0) write_for_ever(slot, std::int64_t{i + 1} << 32);
     while (slot.window.sequence == before) sched_yield();
@@ -78,7 +86,7 @@ TEST(TelemetryKill, AFileIsWholeOrAbsent) {
   Reader reader(directory.path());
   std::mt19937 random(20261130);
   for (int i = 0; i < 50; ++i) {
-    const pid_t child = fork();
+    const pid_t child = fork_writer();
     ASSERT_GE(child, 0);
     if (child == 0) {
       for (;;) {
