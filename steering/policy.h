@@ -42,6 +42,8 @@ struct Policy {
     IpAddress gateway;       // the default route's next hop, or none; at most one interface has it
     MacAddress gateway_mac;  // pins it, or none
     bool host = false;       // toward this host's kernel; at most one interface is
+
+    [[nodiscard]] Prefix subnet() const;
     friend bool operator==(const Interface&, const Interface&) = default;
   };
 
@@ -109,7 +111,8 @@ struct Policy {
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };
 
-  enum class Protocol : std::uint8_t { tcp = 6, udp = 17 };  // as IPPROTO_*
+  // As IPPROTO_*; `any` only when delivered to the host, with port 0.
+  enum class Protocol : std::uint8_t { any = 0, tcp = 6, udp = 17 };
 
   struct Service {
     std::string name;
@@ -193,7 +196,7 @@ struct Policy {
   friend bool operator==(const Policy&, const Policy&) = default;
 };
 
-[[nodiscard]] const char* name_of(Policy::Protocol protocol);  // "tcp", "udp"
+[[nodiscard]] const char* name_of(Policy::Protocol protocol);  // "any", "tcp", "udp"
 [[nodiscard]] const char* name_of(Policy::Health::Type type);  // "none", "tcp", "http", "https"
 [[nodiscard]] std::string text_of(Nanos duration);             // "1h", "250us", "1.5ms": as a policy says it
 

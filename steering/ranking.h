@@ -73,8 +73,9 @@ struct RankedPath {
 struct Ranking {
   std::vector<RankedPath> paths;  // usable ones first, best first; the active ones lead
   bool settled = false;
-  Instant started;     // of the first evaluation
-  Instant changed_at;  // of the active paths, once settled
+  std::uint32_t measured = 0;  // evaluations in a row in which every usable path was known
+  Instant started;             // of the first evaluation
+  Instant changed_at;          // of the active paths, once settled
   friend bool operator==(const Ranking&, const Ranking&) = default;
 
   [[nodiscard]] const RankedPath* find(const Path& path) const;
@@ -90,7 +91,8 @@ struct RankingStep {
   RankingChange change = RankingChange::none;
 };
 
-// `inputs` in the operator's order (nearest PoP by declared cost is worked out here), each path once.
+// `inputs` in the operator's order, each path once. Unmeasured paths go by their fixed terms, then by this
+// order.
 [[nodiscard]] RankingStep advance(const Ranking& previous, const std::vector<PathInput>& inputs,
                                   const Policy::Steering& law, Instant now);
 

@@ -80,7 +80,8 @@ struct EndpointRoute {
   EndpointId id;
   bool accepts_new = true;         // for the table: not drained, and not unhealthy
   bool healthy = true;             // the last verdict that counted
-  bool reset_established = false;  // dead, or its drain is over
+  bool dead = false;               // and its verdict is that connecting fails
+  bool reset_established = false;  // for the table: dead, or its drain is over
   bool full = false;
   Instant draining_since;   // never: not draining
   Instant reachable_since;  // with a living data plane and a usable path; never: it is not
@@ -111,6 +112,7 @@ struct Route {
 
 // The Route that `table` was compiled from, as far as the table tells, so that a restarted gateway moves no
 // traffic: same tiers, same links, settled, on hold from `now`. What the policy no longer has is left out.
+// `table` must have passed table::validate().
 [[nodiscard]] Route rebuild(const Policy& policy, const table::Table& table, Instant now);
 
 }  // namespace perigee

@@ -1,0 +1,165 @@
+#include "steering/explain.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "steering/yaml_reader.h"
+
+namespace perigee {
+namespace {
+
+std::string ms_text(Nanos duration) {
+  std::array<char, 32> buffer{};
+  const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(),
+                                 static_cast<double>(duration.count()) / 1e6, std::chars_format::fixed, 2);
+  return std::string(buffer.data(), end.ptr) + " ms";
+}
+
+// "14.20 ms (rtt 14.20 ms)" with the terms that are not 0.
+std::string cost_text(const Cost& cost) {
+  std::string terms = cost.known() ? "rtt " + ms_text(*cost.rtt) : "rtt unknown";
+  if (cost.declared != Nanos(0)) terms += " + declared " + ms_text(cost.declared);
+  if (cost.policy != Nanos(0)) terms += " + policy " + ms_text(cost.policy);
+  if (cost.loss != Nanos(0)) terms += " + loss " + ms_text(cost.loss);
+  return cost.known() ? ms_text(cost.total()) + " (" + terms + ")" : "unknown cost (" + terms + ")";
+}
+
+class Explainer {
+ public:
+  Explainer(const Policy& policy, const Route& route, const Policy::Service& service, Instant now)
+      : policy_(policy), route_(route), service_(service), chosen_(route.service(service.id)), now_(now) {}
+
+  std::vector<ExplainedCandidate> candidates() const {
+    std::vector<ExplainedCandidate> out;
+    if (chosen_ == nullptr) return out;
+    for (std::size_t tier = 0; tier < chosen_->tiers.size(); ++tier) {
+      double total = 0;
+      for (const Candidate& candidate : chosen_->tiers[tier]) total += candidate.weight;
+      for (const Candidate& candidate : chosen_->tiers[tier]) {
+        ExplainedCandidate explained = describe(candidate.endpoint, candidate.link);
+        explained.tier = tier;
+        explained.weight = candidate.weight;
+        explained.share = total > 0 ? candidate.weight / total : 0;
+        explained.verdict =
+            tier == 0 ? "serves new flows: " + cost_text(explained.cost) : why_behind(explained);
+        out.push_back(std::move(explained));
+      }
+    }
+    for (const Excluded& excluded : chosen_->excluded) {
+      ExplainedCandidate explained = describe(excluded.endpoint, excluded.link);
+      explained.verdict = "excluded: " + why_excluded(excluded, explained.cost);
+      out.push_back(std::move(explained));
+    }
+    return out;
+  }
+
+  std::string summary(const IpAddress& client) const {
+    if (chosen_ == nullptr || chosen_->tiers.empty())
+      return "new flows of " + client.text() + " are " +
+             (service_.refuse == table::Refuse::drop ? "dropped" : "refused") + ": no candidate is usable";
+    std::string out = "new flows of " + client.text() + " go to ";
+    const Tier& tier = chosen_->tiers.front();
+    for (std::size_t i = 0; i < tier.size(); ++i) {
+      const Policy::Link* link = policy_.link(tier[i].link);
+      out += i == 0 ? "" : i + 1 == tier.size() ? " or " : ", ";
+      out +=
+          policy_.endpoint(tier[i].endpoint)->name + (link == nullptr ? " locally" : " over " + link->name);
+    }
+    return out;
+  }
+
+ private:
+  [[nodiscard]] const RankedPath* ranked(EndpointId endpoint, LinkId link) const {
+    const Policy::Endpoint* known = policy_.endpoint(endpoint);
+    return known == nullptr ? nullptr : chosen_->ranking.find({policy_.pop_of(*known).id, link});
+  }
+
+  [[nodiscard]] ExplainedCandidate describe(EndpointId endpoint, LinkId link) const {
+    ExplainedCandidate out;
+    if (const Policy::Endpoint* known = policy_.endpoint(endpoint)) {
+      out.endpoint = known->name;
+      out.pop = policy_.pop_of(*known).name;
+      out.weight = known->weight;
+    }
+    if (const Policy::Link* known = policy_.link(link)) out.link = known->name;
+    if (const RankedPath* path = ranked(endpoint, link)) out.cost = path->cost;
+    return out;
+  }
+
+  // Why a usable candidate is not in the first tier.
+  [[nodiscard]] std::string why_behind(const ExplainedCandidate& candidate) const {
+    const RankedPath& first = chosen_->ranking.paths.front();
+    const RankedPath* path = ranked(policy_.endpoint(candidate.endpoint)->id, link_id(candidate));
+    const Policy::Steering& law = policy_.steering;
+    std::string out = "stands by: " + cost_text(candidate.cost);
+    if (!candidate.cost.known()) return out + "; unknown costs come last";
+    if (!first.cost.known())
+      return out + "; the path in use is not measured now and keeps its place for a while";
+    const Nanos ours = candidate.cost.total();
+    const Nanos theirs = first.cost.total();
+    if (ours >= theirs) return out + "; " + ms_text(ours - theirs) + " more than the path in use";
+    out += "; " + ms_text(theirs - ours) + " less than the path in use, ";
+    const Nanos needed = std::max(
+        law.hysteresis_absolute,
+        Nanos(static_cast<std::int64_t>(static_cast<double>(theirs.count()) * law.hysteresis_relative)));
+    if (theirs - ours <= needed) return out + "but to switch it must be " + ms_text(needed) + " less";
+    if (path != nullptr && !path->usable_since.never() && now_ - path->usable_since < law.hold)
+      return out + "but it came back only " + ms_text(now_ - path->usable_since) + " ago (hold " +
+             text_of(law.hold) + ")";
+    if (!chosen_->ranking.changed_at.never() && now_ - chosen_->ranking.changed_at < law.hold)
+      return out + "but the last switch was only " + ms_text(now_ - chosen_->ranking.changed_at) +
+             " ago (hold " + text_of(law.hold) + ")";
+    return out + "but not yet in " + std::to_string(law.dwell) + " evaluations in a row";
+  }
+
+  [[nodiscard]] LinkId link_id(const ExplainedCandidate& candidate) const {
+    const Policy::Link* link = policy_.link(candidate.link);
+    return link == nullptr ? LinkId{} : link->id;
+  }
+
+  [[nodiscard]] std::string why_excluded(const Excluded& excluded, const Cost& cost) const {
+    const EndpointRoute* state = route_.endpoint(excluded.endpoint);
+    switch (excluded.reason) {
+      case Exclusion::drained:
+        return "the endpoint is drained by the policy";
+      case Exclusion::unhealthy:
+        return state != nullptr && state->dead ? "the endpoint is dead: connecting to it fails"
+                                               : "the endpoint's health checks fail";
+      case Exclusion::full:
+        return "the endpoint is at its capacity, and another one has room";
+      case Exclusion::link_down:
+        return "the link is down";
+      case Exclusion::over_max_rtt:
+        return "rtt " + ms_text(cost.rtt.value_or(Nanos(0)) + cost.declared) +
+               " is over the service's max_rtt " + text_of(service_.max_rtt.value_or(Nanos(0)));
+      case Exclusion::beyond_limit:
+        return "behind the " + std::to_string(table::kMaxTiersPerService) + " tiers that a table takes";
+    }
+    return "";
+  }
+
+  const Policy& policy_;
+  const Route& route_;
+  const Policy::Service& service_;
+  const ServiceRoute* chosen_;
+  Instant now_;
+};
+
+}  // namespace
+
+Result<Explanation> explain(const Policy& policy, const Route& route, std::string_view service,
+                            const IpAddress& client, std::optional<std::uint16_t> client_port, Instant now) {
+  const Policy::Service* found = policy.service(service);
+  if (found == nullptr) {
+    std::vector<std::string_view> names;
+    for (const Policy::Service& known : policy.services) names.emplace_back(known.name);
+    return Error{"", yaml::unknown_name("service", service, names)};
+  }
+  if (found->deliver == table::Deliver::host)
+    return Error{"", "service " + found->name + " is delivered to this host; nothing is chosen for it"};
+  const Explainer explainer(policy, route, *found, now);
+  return Explanation{found->name, client, client_port, explainer.candidates(), explainer.summary(client)};
+}
+
+}  // namespace perigee

@@ -1,0 +1,228 @@
+#include "steering/route.h"
+
+#include <algorithm>
+#include <map>
+
+#include "steering/route_terms.h"
+
+namespace perigee {
+namespace {
+
+SwitchReason reason_of(RankingChange change) {
+  switch (change) {
+    case RankingChange::rtt:
+      return SwitchReason::rtt;
+    case RankingChange::failure:
+      return SwitchReason::failure;
+    case RankingChange::recovery:
+      return SwitchReason::recovery;
+    case RankingChange::policy:
+      return SwitchReason::policy;
+    case RankingChange::capacity:
+      return SwitchReason::capacity;
+    case RankingChange::none:
+    case RankingChange::initial:
+      break;
+  }
+  return SwitchReason::initial;
+}
+
+// The first active path of `of` that is not active in `in`, else its first active one.
+std::optional<Path> changed_path(const Ranking& of, const Ranking& in) {
+  std::optional<Path> first;
+  for (const RankedPath& path : of.paths) {
+    if (!path.active) continue;
+    const RankedPath* other = in.find(path.path);
+    if (other == nullptr || !other->active) return path.path;
+    if (!first) first = path.path;
+  }
+  return first;
+}
+
+PopRoute route_pop(const Policy& policy, const Conditions& conditions, std::size_t pop, const PopRoute* old,
+                   Instant now) {
+  std::vector<PathInput> inputs;
+  for (const Way& way : ways_to(policy, pop))
+    inputs.push_back({path_of(policy, pop, way), cost_of(policy, conditions, way, now),
+                      link_is_down(conditions, way) ? Usable::link_down : Usable::yes});
+  const Ranking previous = old != nullptr ? old->ranking : Ranking{};
+  return {policy.pops[pop].id, advance(previous, inputs, policy.steering, now).ranking};
+}
+
+// One service: its endpoints by the hard constraints, its paths ranked, its tiers put together.
+class ServiceDecision {
+ public:
+  ServiceDecision(const Policy& policy, const Policy::Service& service,
+                  const std::vector<EndpointRoute>& endpoints)
+      : policy_(policy), service_(service) {
+    const bool spill = std::any_of(service.endpoints.begin(), service.endpoints.end(), [&](std::size_t i) {
+      return endpoints[i].healthy && !policy.endpoints[i].drain && !endpoints[i].full;
+    });
+    for (const std::size_t i : service.endpoints)
+      exclusions_.push_back(exclusion_of(policy.endpoints[i], endpoints[i], spill));
+  }
+
+  RankingStep rank(const Conditions& conditions, const Ranking& previous, Instant now) const {
+    std::vector<PathInput> inputs;
+    for (const std::size_t pop : pops_of(policy_, service_)) {
+      for (const Way& way : ways_to(policy_, pop)) {
+        PathInput input{path_of(policy_, pop, way), cost_of(policy_, conditions, way, now), usable(pop)};
+        if (input.usable == Usable::yes && link_is_down(conditions, way)) input.usable = Usable::link_down;
+        if (input.usable == Usable::yes && over_max_rtt(input, previous)) input.usable = Usable::over_max_rtt;
+        inputs.push_back(input);
+      }
+    }
+    return advance(previous, inputs, policy_.steering, now);
+  }
+
+  ServiceRoute assemble(Ranking ranking) const {
+    ServiceRoute out{service_.id, {}, {}, std::move(ranking)};
+    std::map<Path, Usable> dropped;  // paths that no tier has
+    for (const RankedPath& path : out.ranking.paths) dropped.emplace(path.path, path.usable);
+    for (const std::vector<Path>& paths : out.ranking.tiers(policy_.steering)) {
+      if (out.tiers.size() == table::kMaxTiersPerService) break;
+      Tier tier;
+      for (const Path& path : paths) {
+        add_candidates(path, tier);
+        dropped.erase(path);
+      }
+      out.tiers.push_back(std::move(tier));
+    }
+    exclude(dropped, out.excluded);
+    return out;
+  }
+
+ private:
+  // Whether any endpoint of the service in this PoP takes new flows; if none, the reason nearest to yes.
+  [[nodiscard]] Usable usable(std::size_t pop) const {
+    Usable result = Usable::drained;
+    for (std::size_t k = 0; k < exclusions_.size(); ++k) {
+      if (policy_.endpoints[service_.endpoints[k]].pop != pop) continue;
+      if (!exclusions_[k]) return Usable::yes;
+      const Usable reason = *exclusions_[k] == Exclusion::full        ? Usable::full
+                            : *exclusions_[k] == Exclusion::unhealthy ? Usable::unhealthy
+                                                                      : Usable::drained;
+      if (reason == Usable::full || result == Usable::drained) result = reason;
+    }
+    return result;
+  }
+
+  // Once over the limit, a path must be below it by the hysteresis to be used again.
+  [[nodiscard]] bool over_max_rtt(const PathInput& input, const Ranking& previous) const {
+    if (!service_.max_rtt || !input.cost.known()) return false;
+    const RankedPath* old = previous.find(input.path);
+    const bool was_over = old != nullptr && old->usable == Usable::over_max_rtt;
+    const double factor = was_over ? 1 - policy_.steering.hysteresis_relative : 1.0;
+    return static_cast<double>((*input.cost.rtt + input.cost.declared).count()) >
+           factor * static_cast<double>(service_.max_rtt->count());
+  }
+
+  void add_candidates(const Path& path, Tier& tier) const {
+    for (std::size_t k = 0; k < exclusions_.size(); ++k) {
+      const Policy::Endpoint& endpoint = policy_.endpoints[service_.endpoints[k]];
+      if (!exclusions_[k] && policy_.pop_of(endpoint).id == path.pop)
+        tier.push_back({endpoint.id, path.link, endpoint.weight});
+    }
+  }
+
+  void exclude(const std::map<Path, Usable>& dropped, std::vector<Excluded>& out) const {
+    for (std::size_t k = 0; k < exclusions_.size(); ++k) {
+      const Policy::Endpoint& endpoint = policy_.endpoints[service_.endpoints[k]];
+      for (const Way& way : ways_to(policy_, endpoint.pop)) {
+        const Path path = path_of(policy_, endpoint.pop, way);
+        const auto found = dropped.find(path);
+        if (exclusions_[k])
+          out.push_back({endpoint.id, path.link, *exclusions_[k]});
+        else if (found != dropped.end())
+          out.push_back({endpoint.id, path.link,
+                         found->second == Usable::link_down      ? Exclusion::link_down
+                         : found->second == Usable::over_max_rtt ? Exclusion::over_max_rtt
+                                                                 : Exclusion::beyond_limit});
+      }
+    }
+  }
+
+  const Policy& policy_;
+  const Policy::Service& service_;
+  std::vector<std::optional<Exclusion>> exclusions_;  // in the order of the service's endpoints
+};
+
+template <class Items, class Id>
+auto find_id(const Items& items, Id id) -> const typename Items::value_type* {
+  const auto found =
+      std::find_if(items.begin(), items.end(), [&](const auto& item) { return item.id == id; });
+  return found == items.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+Route route(const Policy& policy, const Conditions& conditions, const Route& previous, Instant now) {
+  Route next;
+  next.dataplane_seen = previous.dataplane_seen || conditions.dataplane_alive;
+  std::map<EndpointId, const EndpointRoute*> old_endpoints;
+  for (const EndpointRoute& old : previous.endpoints) old_endpoints.emplace(old.id, &old);
+  for (std::size_t i = 0; i < policy.endpoints.size(); ++i) {
+    const auto old = old_endpoints.find(policy.endpoints[i].id);
+    next.endpoints.push_back(judge_endpoint(policy, conditions, i,
+                                            old == old_endpoints.end() ? EndpointRoute{} : *old->second,
+                                            next.dataplane_seen, now));
+  }
+  for (std::size_t pop = 0; pop < policy.pops.size(); ++pop)
+    if (pop != policy.own_pop)
+      next.pops.push_back(route_pop(policy, conditions, pop, previous.pop(policy.pops[pop].id), now));
+  for (const Policy::Service& service : policy.services) {
+    if (service.deliver != table::Deliver::nat) continue;
+    const ServiceRoute* old = previous.service(service.id);
+    const Ranking before = old != nullptr ? old->ranking : Ranking{};
+    const ServiceDecision decision(policy, service, next.endpoints);
+    RankingStep step = decision.rank(conditions, before, now);
+    if (step.change != RankingChange::none)
+      next.switches.push_back({service.id, changed_path(before, step.ranking),
+                               changed_path(step.ranking, before), reason_of(step.change)});
+    next.services.push_back(decision.assemble(std::move(step.ranking)));
+  }
+  return next;
+}
+
+const ServiceRoute* Route::service(ServiceId id) const { return find_id(services, id); }
+const PopRoute* Route::pop(PopId id) const { return find_id(pops, id); }
+const EndpointRoute* Route::endpoint(EndpointId id) const { return find_id(endpoints, id); }
+
+const char* name_of(Exclusion exclusion) {
+  switch (exclusion) {
+    case Exclusion::drained:
+      return "drained";
+    case Exclusion::unhealthy:
+      return "unhealthy";
+    case Exclusion::full:
+      return "full";
+    case Exclusion::link_down:
+      return "link_down";
+    case Exclusion::over_max_rtt:
+      return "over_max_rtt";
+    case Exclusion::beyond_limit:
+      return "beyond_limit";
+  }
+  return "drained";
+}
+
+const char* name_of(SwitchReason reason) {
+  switch (reason) {
+    case SwitchReason::initial:
+      return "initial";
+    case SwitchReason::rtt:
+      return "rtt";
+    case SwitchReason::failure:
+      return "failure";
+    case SwitchReason::recovery:
+      return "recovery";
+    case SwitchReason::policy:
+      return "policy";
+    case SwitchReason::capacity:
+    case SwitchReason::count_:
+      break;
+  }
+  return "capacity";
+}
+
+}  // namespace perigee

@@ -1,0 +1,122 @@
+#include "steering/route_terms.h"
+
+#include <algorithm>
+
+namespace perigee {
+namespace {
+
+constexpr int kStaleWindows = 3;    // an older window is no measurement any more
+constexpr double kRoomAgain = 0.8;  // of its capacity: a full endpoint must fall to this to have room again
+
+bool reachable(const Policy& policy, const Conditions& conditions, const Policy::Endpoint& endpoint) {
+  if (!conditions.dataplane_alive) return false;
+  const std::vector<Way> ways = ways_to(policy, endpoint.pop);
+  return std::any_of(ways.begin(), ways.end(),
+                     [&](const Way& way) { return !link_is_down(conditions, way); });
+}
+
+}  // namespace
+
+std::vector<Way> ways_to(const Policy& policy, std::size_t pop) {
+  if (pop == policy.own_pop) return {Way{}};
+  std::vector<Way> ways;
+  for (std::size_t i = 0; i < policy.links.size(); ++i)
+    if (const auto declared = policy.onward(policy.links[i], pop)) ways.push_back({i, *declared});
+  return ways;
+}
+
+Path path_of(const Policy& policy, std::size_t pop, const Way& way) {
+  return {policy.pops[pop].id, way.link ? policy.links[*way.link].id : LinkId{}};
+}
+
+Cost fixed_cost(const Policy& policy, const Way& way) {
+  Cost cost;
+  cost.declared = way.declared;
+  if (way.link) cost.policy = policy.links[*way.link].cost;
+  return cost;
+}
+
+Cost cost_of(const Policy& policy, const Conditions& conditions, const Way& way, Instant now) {
+  Cost cost = fixed_cost(policy, way);
+  if (!way.link) {
+    cost.rtt = Nanos(0);  // within this PoP nothing is measured; it is the nearest there is
+    return cost;
+  }
+  const Conditions::Link link = conditions.link(*way.link);
+  const bool measured =
+      conditions.dataplane_alive && link.window &&
+      (link.state == telemetry::LinkState::up || link.state == telemetry::LinkState::degraded);
+  if (!measured || link.window->samples < policy.steering.min_samples ||
+      now - link.window->taken > kStaleWindows * policy.steering.window)
+    return cost;
+  cost.rtt = std::max(link.window->p50, policy.links[*way.link].probe.rtt_floor);
+  const double loss = std::clamp(link.window->loss.value_or(0), 0.0, 1.0) - policy.steering.loss_ignored;
+  if (loss > 0)
+    cost.loss = Nanos(
+        static_cast<std::int64_t>(loss * 100 * static_cast<double>(policy.steering.loss_penalty.count())));
+  return cost;
+}
+
+bool link_is_down(const Conditions& conditions, const Way& way) {
+  return way.link && conditions.dataplane_alive &&
+         conditions.link(*way.link).state == telemetry::LinkState::down;
+}
+
+std::vector<std::size_t> pops_of(const Policy& policy, const Policy::Service& service) {
+  std::vector<std::size_t> pops;
+  for (const std::size_t endpoint : service.endpoints) {
+    const std::size_t pop = policy.endpoints[endpoint].pop;
+    if (std::find(pops.begin(), pops.end(), pop) == pops.end()) pops.push_back(pop);
+  }
+  return pops;
+}
+
+EndpointRoute judge_endpoint(const Policy& policy, const Conditions& conditions, std::size_t index,
+                             const EndpointRoute& old, bool dataplane_seen, Instant now) {
+  const Policy::Endpoint& endpoint = policy.endpoints[index];
+  const Conditions::Endpoint measured = conditions.endpoint(index);
+  EndpointRoute next = old;
+  next.id = endpoint.id;
+
+  if (!reachable(policy, conditions, endpoint))
+    next.reachable_since = {};
+  else if (old.reachable_since.never())
+    next.reachable_since = now;
+  const Policy::Health& law = endpoint.health;
+  const Nanos patience = std::max(law.fall, law.rise) * law.interval + law.timeout;
+  const bool counts =
+      !dataplane_seen || (!next.reachable_since.never() && now - next.reachable_since >= patience);
+  if (law.type == Policy::Health::Type::none || measured.health == Health::healthy) {
+    next.healthy = true;
+    next.dead = false;
+  } else if (measured.health != Health::unknown && counts) {
+    next.healthy = false;
+    next.dead = measured.health == Health::dead;
+  }
+
+  if (!endpoint.drain)
+    next.draining_since = {};
+  else if (old.draining_since.never())
+    next.draining_since = now;
+  const bool drain_over =
+      !next.draining_since.never() && now - next.draining_since >= policy.flows.drain_deadline;
+  next.accepts_new = next.healthy && !endpoint.drain;
+  next.reset_established = next.dead || drain_over;
+
+  next.full = false;
+  if (endpoint.capacity && measured.flows) {
+    const double level = old.full ? kRoomAgain : 1.0;
+    next.full = static_cast<double>(*measured.flows) >= level * *endpoint.capacity;
+  }
+  return next;
+}
+
+std::optional<Exclusion> exclusion_of(const Policy::Endpoint& endpoint, const EndpointRoute& state,
+                                      bool spill) {
+  if (endpoint.drain) return Exclusion::drained;
+  if (!state.healthy) return Exclusion::unhealthy;
+  if (state.full && spill) return Exclusion::full;
+  return std::nullopt;
+}
+
+}  // namespace perigee

@@ -1,0 +1,47 @@
+// The inputs of the ranking: what each path costs and whether it may be used, by the hard constraints.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "steering/conditions.h"
+#include "steering/policy.h"
+#include "steering/ranking.h"
+#include "steering/route.h"
+
+namespace perigee {
+
+// A way to a PoP: a link and the declared RTT beyond it, or this PoP itself.
+struct Way {
+  std::optional<std::size_t> link;  // index into Policy::links; absent: local
+  Nanos declared{0};
+};
+
+// All ways to the PoP, in policy order.
+[[nodiscard]] std::vector<Way> ways_to(const Policy& policy, std::size_t pop);
+
+[[nodiscard]] Path path_of(const Policy& policy, std::size_t pop, const Way& way);
+
+// Cost without a measurement: what the operator said.
+[[nodiscard]] Cost fixed_cost(const Policy& policy, const Way& way);
+
+// Cost by the window, where that may decide: data plane alive, link up or degraded, window with enough
+// samples and not older than three windows.
+[[nodiscard]] Cost cost_of(const Policy& policy, const Conditions& conditions, const Way& way, Instant now);
+
+[[nodiscard]] bool link_is_down(const Conditions& conditions, const Way& way);
+
+// The PoPs of the service's endpoints, in the order in which it first names them.
+[[nodiscard]] std::vector<std::size_t> pops_of(const Policy& policy, const Policy::Service& service);
+
+// The state of an endpoint now, from its state before (EndpointRoute{} when there is none).
+[[nodiscard]] EndpointRoute judge_endpoint(const Policy& policy, const Conditions& conditions,
+                                           std::size_t index, const EndpointRoute& old, bool dataplane_seen,
+                                           Instant now);
+
+// Why an endpoint takes no new flows of a service, if so. `spill`: another one of the service has room.
+[[nodiscard]] std::optional<Exclusion> exclusion_of(const Policy::Endpoint& endpoint,
+                                                    const EndpointRoute& state, bool spill);
+
+}  // namespace perigee
