@@ -5,7 +5,7 @@ from dataclasses import dataclass
 POPS = ("syd", "mel", "per")
 GATEWAY_POP = "syd"  # only this PoP has a gateway; the others run from `perigee compile`
 
-# One network namespace each. `wire` holds the delay line and the local switch of mel.
+# One network namespace each. `wire` holds the delay line and the PoPs' local switches.
 NAMESPACES = POPS + ("mel-1", "mel-2", "per-1", "client", "gateway", "wire")
 
 VIP = "203.0.113.10"
@@ -47,6 +47,11 @@ class Endpoint:
     address: str
     router: str
 
+    @property
+    def wire_port(self):
+        """The port of its PoP's switch that it is plugged into."""
+        return f"lan.{self.name}"
+
 
 ENDPOINTS = (
     Endpoint("mel-1", "mel", "10.2.1.1", "10.2.1.254"),
@@ -69,10 +74,9 @@ def veths():
         ("syd", "edge0", "client", "eth0"),
         ("syd", "host0", "gateway", "eth0"),
         ("mel", "local0", "wire", "lan.mel"),
-        ("mel-1", "eth0", "wire", "lan.mel-1"),
-        ("mel-2", "eth0", "wire", "lan.mel-2"),
-        ("per", "local0", "per-1", "eth0"),
+        ("per", "local0", "wire", "lan.per"),
     ]
+    pairs += [(endpoint.name, "eth0", "wire", endpoint.wire_port) for endpoint in ENDPOINTS]
     for link in LINKS:
         pairs.append((link.a, link.a_port, "wire", link.wire_port(link.a)))
         pairs.append((link.b, link.b_port, "wire", link.wire_port(link.b)))
@@ -86,9 +90,11 @@ def ip_commands():
     for a, a_port, b, b_port in veths():
         commands[a].append(f"link set dev {a_port} up")
         commands[b].append(f"link set dev {b_port} up")
-    commands["wire"] += ["link add lan type bridge stp_state 0 forward_delay 0", "link set dev lan up"]
-    commands["wire"] += [f"link set dev lan.{port} master lan" for port in ("mel", "mel-1", "mel-2")]
+    for pop in sorted({endpoint.pop for endpoint in ENDPOINTS}):
+        commands["wire"] += [f"link add switch.{pop} type bridge stp_state 0 forward_delay 0",
+                             f"link set dev switch.{pop} up", f"link set dev lan.{pop} master switch.{pop}"]
     for endpoint in ENDPOINTS:
+        commands["wire"].append(f"link set dev {endpoint.wire_port} master switch.{endpoint.pop}")
         commands[endpoint.name] += [f"address add {endpoint.address}/24 dev eth0",
                                     f"route add default via {endpoint.router}"]
     commands["client"] += [f"address add {CLIENT_ADDRESS}/24 dev eth0", "route add default via 198.51.100.1"]
@@ -102,3 +108,10 @@ def link(name):
         if candidate.name == name:
             return candidate
     raise KeyError(f"no link is named '{name}'; there are {', '.join(l.name for l in LINKS)}")
+
+
+def endpoint(name):
+    for candidate in ENDPOINTS:
+        if candidate.name == name:
+            return candidate
+    raise KeyError(f"no endpoint is named '{name}'; there are {', '.join(e.name for e in ENDPOINTS)}")
