@@ -1,0 +1,262 @@
+#include "dataplane/flow_ends.h"
+
+#include <algorithm>
+
+#include "dataplane/packet.h"
+
+namespace perigee {
+
+FlowEnds::FlowEnds(std::array<IpAddress, kMaxKnownSnatAddresses>& snat, const SnatPorts& ports,
+                   SnatRests& rests, std::span<telemetry::EndpointSlot> slots, std::uint32_t seed)
+    : snat_(&snat), ports_(ports), rests_(&rests), slots_(slots), seed_(seed) {
+  for (std::size_t i = 0; i < snat.size(); ++i) snat_v4_[i] = snat[i].none() ? 0 : snat[i].v4_value();
+}
+
+void FlowEnds::adopt(const ServingTable& table) {
+  adopt_snat(table);
+  adopt_endpoints(table);
+  adopt_services(table);
+  make_lines(table);
+}
+
+void FlowEnds::adopt_snat(const ServingTable& table) {
+  snat_in_force_.fill(false);
+  snat_choices_.clear();
+  const auto take = [&](std::size_t index) {
+    snat_in_force_[index] = true;
+    snat_choices_.push_back(static_cast<std::uint8_t>(index));
+  };
+  std::vector<IpAddress> fresh;
+  for (const IpAddress& address : table.table().snat_addresses) {
+    const auto known = std::find(snat_->begin(), snat_->end(), address);
+    if (known == snat_->end()) {
+      fresh.push_back(address);
+    } else {
+      take(static_cast<std::size_t>(known - snat_->begin()));
+    }
+  }
+  // An address that finds no room is used once the flows of an old one have ended.
+  for (std::size_t i = 0; i < snat_->size() && !fresh.empty(); ++i) {
+    if (snat_in_force_[i] || snat_flows_[i] != 0) continue;
+    for (Lines& lines : lines_) {
+      for (const std::uint8_t protocol : {kTcp, kUdp}) {
+        std::unique_ptr<SnatLine>& line = lines[line_index(static_cast<std::uint8_t>(i), protocol)];
+        if (line) line->clear(*rests_);
+        line.reset();
+      }
+    }
+    (*snat_)[i] = fresh.back();
+    snat_v4_[i] = fresh.back().v4_value();
+    fresh.pop_back();
+    take(i);
+  }
+}
+
+void FlowEnds::adopt_endpoints(const ServingTable& table) {
+  for (Place place = 0; place < endpoints_.size(); ++place) {
+    KnownEndpoint& known = endpoints_[place];
+    known.index = table::kNone;
+    const std::uint32_t index = known.id.none() ? table::kNone : table.endpoint_index(known.id);
+    const bool same = index != table::kNone && table.endpoint(index).address == known.address &&
+                      table.endpoint(index).port == known.port;
+    if (!same && known.flows == 0) forget_endpoint(place);
+    // The same name at another address is another endpoint: the old one's flows are reset.
+    if (!same && !known.id.none()) endpoint_places_.erase(known.id.value);
+  }
+  endpoint_of_index_.assign(table.table().endpoints.size(), kNoPlace);
+  for (std::uint32_t index = 0; index < table.table().endpoints.size(); ++index) {
+    const table::Endpoint& record = table.table().endpoints[index];
+    const EndpointId id{record.id};
+    const auto found = endpoint_places_.find(id.value);
+    const Place place = found != endpoint_places_.end() ? found->second : free_endpoint();
+    if (place == kNoPlace) continue;  // until flows of old ones have ended
+    endpoint_places_[id.value] = place;
+    endpoint_of_index_[index] = place;
+    KnownEndpoint& known = endpoints_[place];
+    known.id = id;
+    known.address = table.endpoint(index).address;
+    known.port = table.endpoint(index).port;
+    known.index = index;
+    known.accepts_new = record.accepts_new != 0;
+    known.told_to_reset = record.reset_established != 0;
+    if (known.slot == nullptr) known.slot = give_slot(id);
+  }
+}
+
+void FlowEnds::adopt_services(const ServingTable& table) {
+  for (Place place = 0; place < services_.size(); ++place) {
+    KnownService& known = services_[place];
+    known.index = table::kNone;
+    if (known.id.none()) continue;
+    const std::uint32_t index = table.service_index(known.id);
+    if (index != table::kNone) {
+      const table::Service& record = table.table().services[index];
+      if (record.vip.v4_value() == known.vip && record.port == known.port &&
+          record.protocol == known.protocol) {
+        continue;
+      }
+    }
+    service_places_.erase(known.id.value);
+    if (known.flows == 0) known = {};
+  }
+  service_of_index_.assign(table.table().services.size(), kNoPlace);
+  for (std::uint32_t index = 0; index < table.table().services.size(); ++index) {
+    const table::Service& record = table.table().services[index];
+    if (record.deliver != static_cast<std::uint8_t>(table::Deliver::nat)) continue;
+    const auto found = service_places_.find(record.id);
+    Place place = kNoPlace;
+    if (found != service_places_.end()) {
+      place = found->second;
+    } else {
+      const auto free = std::find_if(services_.begin(), services_.end(),
+                                     [](const KnownService& known) { return known.id.none(); });
+      place = static_cast<Place>(free - services_.begin());
+      if (place == kMaxKnownServices) continue;  // until flows of old ones have ended
+      if (free == services_.end()) services_.emplace_back();
+    }
+    service_places_[record.id] = place;
+    service_of_index_[index] = place;
+    const bool silent = record.refuse == static_cast<std::uint8_t>(table::Refuse::drop);
+    services_[place] = {
+        ServiceId{record.id},  record.vip.v4_value(), record.port, record.protocol, silent, index,
+        services_[place].flows};
+  }
+}
+
+// So that no packet waits for memory: a line for each way a new flow may take.
+void FlowEnds::make_lines(const ServingTable& table) {
+  for (const table::Service& service : table.table().services) {
+    for (const table::Tier& tier : table.tiers_of(service)) {
+      for (const table::Candidate& candidate : table.candidates_of(tier)) {
+        const Place place = endpoint_of_index_[candidate.endpoint];
+        if (place == kNoPlace) continue;
+        for (const std::uint8_t snat : snat_choices_) line(place, snat, service.protocol);
+      }
+    }
+  }
+}
+
+Place FlowEnds::free_endpoint() {
+  const auto free = std::find_if(endpoints_.begin(), endpoints_.end(),
+                                 [](const KnownEndpoint& known) { return known.id.none(); });
+  if (free != endpoints_.end()) return static_cast<Place>(free - endpoints_.begin());
+  if (endpoints_.size() == kMaxKnownEndpoints) return kNoPlace;
+  endpoints_.emplace_back();
+  lines_.emplace_back();
+  return static_cast<Place>(endpoints_.size() - 1);
+}
+
+void FlowEnds::forget_endpoint(Place place) {
+  KnownEndpoint& known = endpoints_[place];
+  if (known.id.none()) return;
+  endpoint_places_.erase(known.id.value);
+  for (std::unique_ptr<SnatLine>& line : lines_[place]) {
+    if (line) line->clear(*rests_);
+    line.reset();
+  }
+  const bool shared = std::any_of(endpoints_.begin(), endpoints_.end(), [&](const KnownEndpoint& other) {
+    return &other != &known && other.slot == known.slot;
+  });
+  if (known.slot != nullptr && !shared) {
+    known.slot->id.store(0, std::memory_order_release);
+    known.slot->flows_created.store(0, std::memory_order_relaxed);
+    known.slot->flows.store(0, std::memory_order_relaxed);
+  }
+  known = {};
+}
+
+telemetry::EndpointSlot* FlowEnds::give_slot(EndpointId id) {
+  telemetry::EndpointSlot* free = nullptr;
+  for (telemetry::EndpointSlot& slot : slots_) {
+    const std::uint32_t holder = slot.id.load(std::memory_order_relaxed);
+    if (holder == id.value) return &slot;
+    if (holder == 0 && free == nullptr) free = &slot;
+  }
+  if (free != nullptr) free->id.store(id.value, std::memory_order_release);
+  return free;
+}
+
+Place FlowEnds::find_service(ServiceId id) const {
+  const auto found = service_places_.find(id.value);
+  return found == service_places_.end() ? kNoPlace : found->second;
+}
+
+Place FlowEnds::find_or_remember(EndpointId id) {
+  const auto found = endpoint_places_.find(id.value);
+  if (found != endpoint_places_.end()) return found->second;
+  const Place place = free_endpoint();
+  if (place == kNoPlace) return kNoPlace;
+  endpoint_places_[id.value] = place;
+  endpoints_[place].id = id;
+  return place;
+}
+
+void FlowEnds::look(const ServingTable& table, LinkView links, Instant now) {
+  for (KnownEndpoint& known : endpoints_) {
+    known.reachable = false;
+    if (known.index != table::kNone) {
+      const table::Endpoint& record = table.table().endpoints[known.index];
+      std::optional<Egress> egress;
+      if (record.link_count == 0) {
+        egress = table.over_interface(record.interface, known.address);
+      } else if (const auto link = first_live_link(table.links_of(record), links)) {
+        egress = table.over_link(*link);
+      }
+      known.reachable = egress.has_value();
+      if (egress) known.egress = *egress;
+    }
+    if (known.reachable) {
+      known.pathless_since = {};
+    } else if (known.pathless_since.never()) {
+      known.pathless_since = now;
+    }
+  }
+}
+
+void FlowEnds::judge(Nanos path_gone, Instant now) {
+  any_doomed_ = false;
+  for (KnownEndpoint& known : endpoints_) {
+    const bool given_up =
+        !known.reachable && !known.pathless_since.never() && now - known.pathless_since > path_gone;
+    const bool doomed = known.index == table::kNone || known.told_to_reset || given_up;
+    using Condition = KnownEndpoint::Condition;
+    known.condition = doomed ? Condition::doomed : (known.reachable ? Condition::live : Condition::pathless);
+    any_doomed_ = any_doomed_ || (doomed && known.flows != 0);
+  }
+  for (const KnownService& known : services_) {
+    any_doomed_ = any_doomed_ || (known.index == table::kNone && known.flows != 0);
+  }
+  for (std::size_t i = 0; i < snat_flows_.size(); ++i) {
+    any_doomed_ = any_doomed_ || (!snat_in_force_[i] && snat_flows_[i] != 0);
+  }
+}
+
+std::size_t FlowEnds::line_index(std::uint8_t snat, std::uint8_t protocol) {
+  return std::size_t{2} * snat + (protocol == kUdp ? 1 : 0);
+}
+
+SnatLine& FlowEnds::line(Place endpoint, std::uint8_t snat, std::uint8_t protocol) {
+  std::unique_ptr<SnatLine>& line = lines_[endpoint][line_index(snat, protocol)];
+  if (!line) {
+    seed_ = seed_ * 1664525U + 1013904223U;  // another start for each; nothing is secret here
+    line = std::make_unique<SnatLine>(ports_, seed_ >> 8U);
+  }
+  return *line;
+}
+
+std::uint32_t FlowEnds::snat_ports_used() const {
+  std::uint32_t most = 0;
+  for (const Lines& lines : lines_) {
+    for (const std::uint8_t protocol : {kTcp, kUdp}) {
+      std::uint32_t used = 0;
+      for (const std::uint8_t snat : snat_choices_) {
+        const std::unique_ptr<SnatLine>& line = lines[line_index(snat, protocol)];
+        if (line) used += line->used();
+      }
+      most = std::max(most, used);
+    }
+  }
+  return most;
+}
+
+}  // namespace perigee

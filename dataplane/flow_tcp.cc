@@ -1,0 +1,71 @@
+#include "dataplane/flow_tcp.h"
+
+#include "dataplane/octets.h"
+
+namespace perigee {
+
+namespace {
+
+// A RST that does not carry exactly the sequence the other end expects may be a forgery, or real with
+// segments lost before us. Within this distance it only shortens the idle time; beyond it means nothing.
+constexpr std::int32_t kPlausibleReset = 1 << 20;
+
+std::uint32_t sequence_end(const Packet& packet, std::uint32_t sequence) {
+  return sequence + packet.payload_length() + ((packet.tcp_flags & kSyn) != 0 ? 1U : 0U) +
+         ((packet.tcp_flags & kFin) != 0 ? 1U : 0U);
+}
+
+void set_phase(FlowEntry& flow, FlowPhase phase) { flow.phase.store(phase, std::memory_order_release); }
+
+void take_reset(FlowEntry& flow, FlowPhase phase, std::uint32_t sequence, std::uint32_t expected) {
+  const auto distance = static_cast<std::int32_t>(sequence - expected);
+  if (distance == 0) return set_phase(flow, FlowPhase::closed);
+  if (phase == FlowPhase::established && distance > -kPlausibleReset && distance < kPlausibleReset) {
+    set_phase(flow, FlowPhase::closing);
+  }
+}
+
+void take_fin(FlowEntry& flow, FlowFlag side) {
+  flow.flags = static_cast<std::uint8_t>(flow.flags | side);
+  const bool both = (flow.flags & (kClientFin | kEndpointFin)) == (kClientFin | kEndpointFin);
+  set_phase(flow, both ? FlowPhase::closed : FlowPhase::closing);
+}
+
+}  // namespace
+
+std::uint32_t tcp_sequence(const Packet& packet) { return load_be32(packet.transport() + 4); }
+
+void track_client_segment(FlowEntry& flow, const Packet& packet) {
+  const std::uint32_t sequence = tcp_sequence(packet);
+  const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
+  if ((packet.tcp_flags & kRst) != 0) return take_reset(flow, phase, sequence, flow.next_to_endpoint);
+  const std::uint32_t end = sequence_end(packet, sequence);
+  if (sequence_after(end, flow.next_to_endpoint)) flow.next_to_endpoint = end;
+  if ((packet.tcp_flags & kFin) != 0) return take_fin(flow, kClientFin);
+  if (phase == FlowPhase::answered && (packet.tcp_flags & (kAck | kSyn)) == kAck) {
+    set_phase(flow, FlowPhase::established);
+  }
+}
+
+void track_endpoint_segment(FlowEntry& flow, const Packet& packet) {
+  const std::uint32_t sequence = tcp_sequence(packet);
+  const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
+  if ((packet.tcp_flags & kRst) != 0) {
+    // RFC 9293 section 3.10.7.3: a refusal of the SYN is known by its ACK; its sequence is 0.
+    if (phase == FlowPhase::opening) return set_phase(flow, FlowPhase::closed);
+    return take_reset(flow, phase, sequence, flow.next_to_client);
+  }
+  const std::uint32_t end = sequence_end(packet, sequence);
+  if ((flow.flags & kEndpointSeen) == 0) {
+    flow.next_to_client = end;
+    flow.flags = static_cast<std::uint8_t>(flow.flags | kEndpointSeen);
+  } else if (sequence_after(end, flow.next_to_client)) {
+    flow.next_to_client = end;
+  }
+  if ((packet.tcp_flags & kFin) != 0) return take_fin(flow, kEndpointFin);
+  if (phase == FlowPhase::opening && (packet.tcp_flags & (kSyn | kAck)) == (kSyn | kAck)) {
+    set_phase(flow, FlowPhase::answered);
+  }
+}
+
+}  // namespace perigee

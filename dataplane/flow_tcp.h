@@ -1,0 +1,28 @@
+// What a flow learns from the TCP segments that pass: its phase, which only chooses the idle time and never
+// stops a segment, and the highest sequence forwarded each way, which makes a RST of ours acceptable.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/flow_table.h"
+#include "dataplane/packet.h"
+
+namespace perigee {
+
+// `a` lies after `b` (RFC 9293 section 3.4: modulo 2^32).
+[[nodiscard]] inline bool sequence_after(std::uint32_t a, std::uint32_t b) {
+  return static_cast<std::int32_t>(a - b) > 0;
+}
+
+[[nodiscard]] inline bool is_first_syn(const Packet& packet) {
+  return (packet.tcp_flags & (kSyn | kAck | kRst | kFin)) == kSyn;
+}
+
+[[nodiscard]] std::uint32_t tcp_sequence(const Packet& packet);
+
+// A segment from the client that is not a SYN of a new connection, or one from the endpoint, is about to be
+// forwarded: takes its sequence and phase over.
+void track_client_segment(FlowEntry& flow, const Packet& packet);
+void track_endpoint_segment(FlowEntry& flow, const Packet& packet);
+
+}  // namespace perigee

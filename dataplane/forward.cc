@@ -1,0 +1,200 @@
+#include "dataplane/forward.h"
+
+#include "dataplane/checksum.h"
+#include "dataplane/flow_tcp.h"
+#include "dataplane/forward_state.h"
+#include "dataplane/octets.h"
+#include "dataplane/transit.h"
+
+namespace perigee {
+
+void rewrite(Packet& packet, const TcpPath& path) {
+  std::uint8_t* ip = packet.ip();
+  std::uint8_t* l4 = packet.transport();
+  ChecksumDelta addresses;
+  addresses.address(packet.source, path.source);
+  addresses.address(packet.destination, path.destination);
+  ChecksumDelta l4_delta = addresses;
+  l4_delta.word(packet.source_port, path.source_port);
+  l4_delta.word(packet.destination_port, path.destination_port);
+
+  const std::uint16_t ttl_word = load_be16(ip + 8);
+  addresses.word(ttl_word, static_cast<std::uint16_t>(ttl_word - 0x100U));
+  ip[8] = packet.ttl = static_cast<std::uint8_t>(packet.ttl - 1);
+  store_be16(ip + 10, addresses.apply(load_be16(ip + 10)));
+  store_be32(ip + 12, packet.source = path.source);
+  store_be32(ip + 16, packet.destination = path.destination);
+  store_be16(l4, packet.source_port = path.source_port);
+  store_be16(l4 + 2, packet.destination_port = path.destination_port);
+
+  if (packet.protocol == kTcp) {
+    store_be16(l4 + 16, l4_delta.apply(load_be16(l4 + 16)));
+    return;
+  }
+  const std::uint16_t before = load_be16(l4 + 6);
+  if (before == 0) return;  // RFC 768: none was computed
+  const std::uint16_t after = l4_delta.apply(before);
+  store_be16(l4 + 6, after == 0 ? 0xffff : after);
+}
+
+// First round: where the flow's lookup begins.
+void Forwarder::prepare(Packet& packet, std::uint32_t service) {
+  Impl& self = *impl_;
+  packet.scratch = {0, kNoSlot};
+  if (packet.fragment || (packet.protocol != kTcp && packet.protocol != kUdp)) return;
+  if (service != table::kNone) {
+    const Place place = self.ends.service_of_index(service);
+    if (place == kNoPlace) return;
+    packet.scratch[0] = static_cast<std::uint64_t>(Direction::to_endpoint) << 32U | place;
+    const FlowKey key = {client_words(packet.source), self.ends.service(place).id.value, packet.source_port};
+    packet.flow_hash = self.flows.hash(key);
+    self.flows.prefetch_group(packet.flow_hash);
+  } else {
+    packet.scratch[0] = static_cast<std::uint64_t>(Direction::to_client) << 32U;
+    packet.flow_hash = self.reply_hash(
+        {packet.destination, packet.source, packet.destination_port, packet.source_port}, packet.protocol);
+    self.replies.prefetch(static_cast<std::uint32_t>(packet.flow_hash));
+  }
+}
+
+// Second round: the flow itself. A guess; process() looks again where it does not fit.
+void Forwarder::prefetch(Packet& packet) {
+  Impl& self = *impl_;
+  switch (static_cast<Direction>(packet.scratch[0] >> 32U)) {
+    case Direction::to_endpoint:
+      packet.scratch[1] = self.flows.prefetch_entry(packet.flow_hash);
+      return;
+    case Direction::to_client: {
+      const std::uint32_t slot =
+          self.replies.find(static_cast<std::uint32_t>(packet.flow_hash), [](std::uint32_t) { return true; });
+      if (slot != kNoSlot) __builtin_prefetch(&self.flows.entry(slot), 1);
+      return;
+    }
+    case Direction::neither:
+      return;
+  }
+}
+
+ForwardResult Forwarder::process(Packet& packet, LinkView links, Instant now) {
+  Impl& self = *impl_;
+  if (links != self.links) [[unlikely]]
+    self.see(links, now);
+  // RFC 1812 section 5.3.1: what would leave with TTL 0 is not forwarded.
+  if (packet.ttl <= 1) return dropped(DropReason::ttl_exceeded);
+  switch (static_cast<Direction>(packet.scratch[0] >> 32U)) {
+    case Direction::to_endpoint:
+      return self.to_endpoint(packet, static_cast<Place>(packet.scratch[0]), now);
+    case Direction::to_client:
+      return self.to_client(packet, now);
+    case Direction::neither:
+      break;
+  }
+  if (packet.fragment) return dropped(DropReason::fragment);
+  if (packet.protocol == kIcmp) return self.translate_error(packet);
+  return dropped(DropReason::protocol_unsupported);
+}
+
+// Client -> VIP becomes SNAT address -> endpoint.
+ForwardResult Forwarder::Impl::to_endpoint(Packet& packet, Place service, Instant now) {
+  const FlowKey key = {client_words(packet.source), ends.service(service).id.value, packet.source_port};
+  auto slot = static_cast<std::uint32_t>(packet.scratch[1]);
+  const bool guessed = slot != kNoSlot && key.of(flows.entry(slot)) &&
+                       flows.entry(slot).phase.load(std::memory_order_relaxed) != FlowPhase::free;
+  if (!guessed) slot = flows.find(packet.flow_hash, key);
+  if (slot == kNoSlot) return open_flow(packet, service, key, now);
+
+  FlowEntry& flow = flows.entry(slot);
+  const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
+  if (packet.protocol == kTcp && is_first_syn(packet)) return syn_again(packet, slot, service, key, now);
+  if (phase == FlowPhase::reset) return answer_reset(packet);
+  const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
+  if (endpoint.condition != KnownEndpoint::Condition::live || !ends.snat_in_force(flow.snat_address))
+      [[unlikely]] {
+    if (!doomed(flow)) return dropped(DropReason::no_live_link);
+    if (phase == FlowPhase::datagrams || phase == FlowPhase::opening) {
+      forget(slot, flow_tick(now));  // nothing to lose: the next endpoint may take it
+      return open_flow(packet, service, key, now);
+    }
+    begin_reset(flow, now);
+    return answer_reset(packet);
+  }
+  if (packet.protocol == kTcp) track_client_segment(flow, packet);
+  flow.last_seen = flow_tick(now);
+  return send_to_endpoint(packet, flow);
+}
+
+ForwardResult Forwarder::Impl::send_to_endpoint(Packet& packet, const FlowEntry& flow) {
+  const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
+  rewrite(packet, {ends.snat_address(flow.snat_address), endpoint.address, flow.snat_port, endpoint.port});
+  return sent(endpoint.egress);
+}
+
+// Endpoint -> SNAT address becomes VIP -> client.
+ForwardResult Forwarder::Impl::to_client(Packet& packet, Instant now) {
+  const std::uint32_t slot = find_reply(
+      static_cast<std::uint32_t>(packet.flow_hash),
+      {packet.destination, packet.source, packet.destination_port, packet.source_port}, packet.protocol);
+  if (slot == kNoSlot) {
+    // An endpoint that still talks is told to stop; a datagram is not worth an ICMP error a packet.
+    if (packet.protocol == kTcp) return refuse(packet, DropReason::no_flow, false, now);
+    return dropped(DropReason::no_flow);
+  }
+  FlowEntry& flow = flows.entry(slot);
+  if (flow.phase.load(std::memory_order_relaxed) == FlowPhase::reset) return answer_reset(packet);
+  if (ends.endpoint(flow.endpoint_hint).condition == KnownEndpoint::Condition::doomed) [[unlikely]] {
+    if (packet.protocol != kTcp) return dropped(DropReason::flow_reset);
+    begin_reset(flow, now);
+    return answer_reset(packet);
+  }
+  const std::uint32_t client = client_v4(flow);
+  const RouteChoice route = choose_route(client, Segment{}, *table, links);
+  if (!route.egress) return dropped(route.reason);
+  if (packet.protocol == kTcp) track_endpoint_segment(flow, packet);
+  flow.last_seen = flow_tick(now);
+  const KnownService& service = ends.service(flow.service_hint);
+  rewrite(packet, {service.vip, client, service.port, flow.client_port});
+  return sent(*route.egress);
+}
+
+// `path`: from our SNAT address to the endpoint.
+std::uint32_t Forwarder::Impl::find_reply(std::uint32_t hash, const TcpPath& path,
+                                          std::uint8_t protocol) const {
+  return replies.find(hash, [&](std::uint32_t slot) {
+    const FlowEntry& flow = flows.entry(slot);
+    const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
+    return flow.snat_port == path.source_port && endpoint.address == path.destination &&
+           endpoint.port == path.destination_port && flow.protocol == protocol &&
+           ends.snat_address(flow.snat_address) == path.source;
+  });
+}
+
+// Not within the rate of refusals: one answer for one segment of a flow we ended.
+ForwardResult Forwarder::Impl::answer_reset(const Packet& packet) {
+  if (packet.protocol != kTcp || (packet.tcp_flags & kRst) != 0) return dropped(DropReason::flow_reset);
+  bump(options.counters->resets_sent);
+  return {ForwardResult::Verdict::refuse, DropReason::flow_reset, Answer::tcp_reset, {}};
+}
+
+ForwardResult Forwarder::Impl::refuse(const Packet& packet, DropReason reason, bool silent, Instant now) {
+  Answer answer = Answer::none;
+  if (packet.protocol == kTcp && (packet.tcp_flags & kRst) == 0) {
+    answer = Answer::tcp_reset;
+  } else if (packet.protocol == kUdp && may_answer_with_error(packet)) {
+    answer = reason == DropReason::snat_share ? Answer::icmp_admin_prohibited : Answer::icmp_port_unreachable;
+  }
+  if (answer == Answer::none || silent) return dropped(reason);
+  if (!refusals.take(now)) return dropped(DropReason::refuse_rate_limited);
+  return {ForwardResult::Verdict::refuse, reason, answer, {}};
+}
+
+ForwardResult Forwarder::refuse(const Packet& packet, DropReason reason, Instant now) {
+  return impl_->refuse(packet, reason, false, now);
+}
+
+void Forwarder::Impl::see(LinkView view, Instant now) {
+  links = view;
+  ends.look(*table, view, now);
+  ends.judge(path_gone, now);
+}
+
+}  // namespace perigee

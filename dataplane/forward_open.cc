@@ -1,0 +1,200 @@
+// How flows begin, move and end.
+#include <bit>
+
+#include "dataplane/checksum.h"
+#include "dataplane/choose.h"
+#include "dataplane/flow_tcp.h"
+#include "dataplane/forward_state.h"
+#include "dataplane/octets.h"
+#include "dataplane/rendezvous.h"
+
+namespace perigee {
+
+namespace {
+
+// Of a TCP or UDP packet, as it came. 0 means that UDP carries none (RFC 768, over IPv4).
+bool l4_checksum_right(const Packet& packet) {
+  const std::uint8_t* l4 = packet.transport();
+  std::uint32_t length = packet.length - packet.l4;
+  if (packet.protocol == kUdp) {
+    if (load_be16(l4 + 6) == 0) return true;
+    length = load_be16(l4 + 4);
+  }
+  const std::uint64_t sum = pseudo_header_sum(packet.source, packet.destination, packet.protocol,
+                                              static_cast<std::uint16_t>(length));
+  return checksum_finish(checksum_add({l4, length}, sum)) == 0;
+}
+
+std::uint64_t client_key(std::array<std::uint64_t, 2> client, std::uint16_t port, ServiceId service) {
+  return rendezvous_key(IpAddress{std::bit_cast<std::array<std::uint8_t, 16>>(client)}, port, service);
+}
+
+}  // namespace
+
+ForwardResult Forwarder::Impl::open_flow(Packet& packet, Place service_place, const FlowKey& key,
+                                         Instant now) {
+  KnownService& service = ends.service(service_place);
+  const bool tcp = packet.protocol == kTcp;
+  if (tcp && !is_first_syn(packet)) return refuse(packet, DropReason::no_flow, service.silent, now);
+  if (!l4_checksum_right(packet)) return dropped(DropReason::bad_l4_checksum);
+  if (flows.full()) return refuse(packet, DropReason::flow_table_full, service.silent, now);
+
+  const std::uint64_t rendezvous = client_key(key.client, key.client_port, service.id);
+  const std::optional<Place> place = choose_endpoint(*table, ends, service.index, rendezvous, links);
+  if (!place) {
+    const bool drained = is_drained(*table, service.index);
+    return refuse(packet, drained ? DropReason::service_drained : DropReason::no_candidate, service.silent,
+                  now);
+  }
+  if (share.at_limit(key.client)) return refuse(packet, DropReason::snat_share, service.silent, now);
+  const FlowTick tick = flow_tick(now);
+  const std::optional<Port> port = take_port(rendezvous, *place, packet.protocol, tick);
+  if (!port) return refuse(packet, DropReason::snat_exhausted, service.silent, now);
+
+  const std::uint32_t slot = flows.reserve(packet.flow_hash);
+  FlowEntry& flow = flows.entry(slot);
+  flow.protocol = packet.protocol;
+  flow.flags = 0;
+  flow.snat_address = port->address;
+  flow.last_seen = tick;
+  flow.client = key.client;
+  flow.service = service.id.value;
+  flow.endpoint = ends.endpoint(*place).id.value;
+  flow.client_port = key.client_port;
+  flow.snat_port = port->port;
+  flow.service_hint = service_place;
+  flow.endpoint_hint = *place;
+  flow.next_to_endpoint = tcp ? tcp_sequence(packet) + packet.payload_length() + 1 : 0;
+  flow.next_to_client = 0;
+  flow.reset_at = 0;
+  flow.repeats = 0;
+  flows.publish(slot, tcp ? FlowPhase::opening : FlowPhase::datagrams);
+  replies.insert(reply_hash(flow), slot);
+  count_flow(flow, true);
+  bump(options.counters->flows_created);
+  return send_to_endpoint(packet, flow);
+}
+
+// A SYN on the tuple of a flow we have.
+ForwardResult Forwarder::Impl::syn_again(Packet& packet, std::uint32_t slot, Place service,
+                                         const FlowKey& key, Instant now) {
+  FlowEntry& flow = flows.entry(slot);
+  const std::uint32_t sequence = tcp_sequence(packet);
+  const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
+  // RFC 9293 section 3.10.7.4 (TIME-WAIT): a SYN beyond the old connection's sequence opens a new one. Where
+  // the old one is over altogether any SYN does: the endpoint sees it from another port.
+  const bool over = phase == FlowPhase::closed || phase == FlowPhase::reset;
+  const bool beyond = phase == FlowPhase::closing && sequence_after(sequence, flow.next_to_endpoint);
+  if (over || beyond || (phase == FlowPhase::opening && doomed(flow))) {
+    if (!l4_checksum_right(packet)) return dropped(DropReason::bad_l4_checksum);
+    forget(slot, flow_tick(now));
+    return open_flow(packet, service, key, now);
+  }
+  if (phase == FlowPhase::opening) {
+    const std::uint32_t next = sequence + packet.payload_length() + 1;
+    if (next != flow.next_to_endpoint) {  // the client gave up and tries anew from the same port
+      flow.next_to_endpoint = next;
+      flow.repeats = 0;
+    } else {
+      ++flow.repeats;
+    }
+    const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
+    const bool lost = endpoint.condition != KnownEndpoint::Condition::live || !endpoint.accepts_new;
+    if (lost || flow.repeats >= kSynRepeats) {
+      const auto next_place = choose_endpoint(
+          *table, ends, ends.service(service).index,
+          client_key(key.client, key.client_port, ends.service(service).id), links, flow.endpoint_hint);
+      if (next_place) move_flow(slot, *next_place, now);
+    }
+  }
+  const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
+  if (endpoint.condition != KnownEndpoint::Condition::live) {
+    if (!doomed(flow)) return dropped(DropReason::no_live_link);
+    begin_reset(flow, now);
+    return answer_reset(packet);
+  }
+  flow.last_seen = flow_tick(now);
+  return send_to_endpoint(packet, flow);
+}
+
+// An unanswered flow goes to another endpoint, where it gets another port. Where that one has none it stays.
+void Forwarder::Impl::move_flow(std::uint32_t slot, Place to, Instant now) {
+  FlowEntry& flow = flows.entry(slot);
+  const FlowTick tick = flow_tick(now);
+  const std::uint64_t key = client_key(flow.client, flow.client_port, ServiceId{flow.service});
+  const std::optional<Port> port = take_port(key, to, flow.protocol, tick);
+  if (!port) return;
+  replies.erase(reply_hash(flow), slot);
+  give_port(flow, tick);
+  count_flow(flow, false);
+  flows.unpublish(slot);
+  flow.endpoint = ends.endpoint(to).id.value;
+  flow.endpoint_hint = to;
+  flow.snat_address = port->address;
+  flow.snat_port = port->port;
+  flow.repeats = 0;
+  flows.publish(slot, FlowPhase::opening);
+  replies.insert(reply_hash(flow), slot);
+  count_flow(flow, true);
+}
+
+// A client keeps to one SNAT address while that has ports.
+std::optional<Forwarder::Impl::Port> Forwarder::Impl::take_port(std::uint64_t key, Place endpoint,
+                                                                std::uint8_t protocol, FlowTick tick) {
+  const std::span<const std::uint8_t> choices = ends.snat_choices();
+  const auto first = static_cast<std::size_t>((key >> 32U) * choices.size() >> 32U);
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    const std::uint8_t address =
+        choices[(first + i) < choices.size() ? first + i : first + i - choices.size()];
+    const auto taken = ends.line(endpoint, address, protocol).take(rests, tick);
+    if (!taken) continue;
+    if (taken->early) bump(options.counters->snat_reused_early);
+    return Port{address, taken->port};
+  }
+  return std::nullopt;
+}
+
+void Forwarder::Impl::give_port(const FlowEntry& flow, FlowTick tick) {
+  ends.line(flow.endpoint_hint, flow.snat_address, flow.protocol).give(rests, flow.snat_port, tick);
+}
+
+// Everything that counts flows by what they refer to.
+void Forwarder::Impl::count_flow(const FlowEntry& flow, bool begins) {
+  KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
+  const std::uint32_t step = begins ? 1U : ~0U;
+  endpoint.flows += step;
+  ends.service(flow.service_hint).flows += step;
+  ends.snat_refer(flow.snat_address, begins);
+  if (begins) {
+    share.add(flow.client);
+  } else {
+    share.remove(flow.client);
+  }
+  options.counters->flows.store(flows.size(), std::memory_order_relaxed);
+  if (endpoint.slot == nullptr) return;
+  if (begins) bump(endpoint.slot->flows_created);
+  bump(endpoint.slot->flows, begins ? 1 : ~std::uint64_t{0});
+}
+
+void Forwarder::Impl::forget(std::uint32_t slot, FlowTick tick) {
+  FlowEntry& flow = flows.entry(slot);
+  replies.erase(reply_hash(flow), slot);
+  give_port(flow, tick);
+  flows.erase(slot);
+  count_flow(flow, false);
+}
+
+std::uint32_t Forwarder::Impl::reply_hash(const TcpPath& path, std::uint8_t protocol) const {
+  const std::uint64_t addresses = static_cast<std::uint64_t>(path.source) << 32U | path.destination;
+  const std::uint64_t rest = static_cast<std::uint64_t>(path.source_port) << 32U |
+                             static_cast<std::uint64_t>(path.destination_port) << 16U | protocol;
+  return static_cast<std::uint32_t>(fold_multiply(addresses ^ seed.a, rest ^ seed.b));
+}
+
+std::uint32_t Forwarder::Impl::reply_hash(const FlowEntry& flow) const {
+  const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
+  return reply_hash({ends.snat_address(flow.snat_address), endpoint.address, flow.snat_port, endpoint.port},
+                    flow.protocol);
+}
+
+}  // namespace perigee

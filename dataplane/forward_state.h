@@ -1,0 +1,123 @@
+// The inside of Forwarder, shared by the files that tell its parts: forward.cc (the journey of a packet),
+// forward_open.cc (new flows and their end), forward_errors.cc (ICMP errors about flows), forward_sweep.cc
+// (ageing and resets), forward_start.cc (open, take over, adopt).
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dataplane/flow_ends.h"
+#include "dataplane/flow_file.h"
+#include "dataplane/flow_table.h"
+#include "dataplane/forward.h"
+#include "dataplane/rate_limit.h"
+#include "dataplane/slot_index.h"
+#include "dataplane/snat.h"
+
+namespace perigee {
+
+// What prepare() found out; in Packet::scratch[0], with the service's place.
+enum class Direction : std::uint8_t { neither, to_endpoint, to_client };
+
+inline constexpr Nanos kResetFor = std::chrono::seconds(5);  // a reset flow's segments are answered so long
+inline constexpr Nanos kResetRepeat = std::chrono::seconds(1);    // between the RSTs we push meanwhile
+inline constexpr Nanos kClosedLinger = std::chrono::seconds(10);  // for the last ACKs of a closed flow
+inline constexpr std::uint8_t kSynRepeats = 2;  // the second unanswered repeat goes to the next candidate
+
+struct Forwarder::Impl {
+  Impl(const Options& options, FlowFile opened);
+
+  // forward.cc
+  ForwardResult to_endpoint(Packet& packet, Place service, Instant now);
+  ForwardResult to_client(Packet& packet, Instant now);
+  std::uint32_t find_reply(std::uint32_t hash, const TcpPath& path, std::uint8_t protocol) const;
+  ForwardResult send_to_endpoint(Packet& packet, const FlowEntry& flow);
+  ForwardResult answer_reset(const Packet& packet);
+  ForwardResult refuse(const Packet& packet, DropReason reason, bool silent, Instant now);
+  void see(LinkView view, Instant now);
+
+  // forward_open.cc
+  ForwardResult open_flow(Packet& packet, Place service, const FlowKey& key, Instant now);
+  ForwardResult syn_again(Packet& packet, std::uint32_t slot, Place service, const FlowKey& key, Instant now);
+  void move_flow(std::uint32_t slot, Place endpoint, Instant now);
+  struct Port {
+    std::uint8_t address = 0;
+    std::uint16_t port = 0;
+  };
+  std::optional<Port> take_port(std::uint64_t key, Place endpoint, std::uint8_t protocol, FlowTick tick);
+  void give_port(const FlowEntry& flow, FlowTick tick);
+  void count_flow(const FlowEntry& flow, bool begins);
+  void forget(std::uint32_t slot, FlowTick tick);
+  [[nodiscard]] std::uint32_t reply_hash(const TcpPath& path, std::uint8_t protocol) const;
+  [[nodiscard]] std::uint32_t reply_hash(const FlowEntry& flow) const;
+
+  // forward_errors.cc
+  ForwardResult translate_error(Packet& packet);
+  ForwardResult error_to_client(Packet& packet, const Quoted& quoted, const FlowEntry& flow);
+  ForwardResult error_to_endpoint(Packet& packet, const Quoted& quoted, const FlowEntry& flow);
+
+  // forward_sweep.cc
+  void sweep(Instant now, std::uint32_t budget, const EmitSegment& emit);
+  void begin_reset(FlowEntry& flow, Instant now);
+  void visit(std::uint32_t slot, Instant now, const EmitSegment& emit);
+  void push_resets(FlowEntry& flow, const EmitSegment& emit);
+  [[nodiscard]] bool doomed(const FlowEntry& flow);
+  void begin_pass(Instant now);
+
+  // forward_start.cc
+  void adopt(const ServingTable& next, Instant now);
+  void take_over();
+  bool take_over(FlowEntry& flow);
+  void hold_snat_address(const FlowEntry& flow, bool hold);
+  template <class Do>
+  void for_each_flow(Do&& act) {  // which may erase it
+    for (std::uint32_t group = 0; group < flows.groups(); ++group) {
+      for (std::uint32_t used = flows.used(group); used != 0; used &= used - 1) {
+        act(group * FlowTable::kGroup + static_cast<std::uint32_t>(std::countr_zero(used)));
+      }
+    }
+  }
+
+  Options options;
+  FlowFile file;
+  std::vector<std::string> notices;
+  FlowTable flows;
+  SlotIndex replies;  // from (endpoint, SNAT address and port, protocol)
+  SnatPorts ports;
+  SnatRests rests;
+  ClientShare share;
+  FlowEnds ends;
+  HashSeed seed;
+
+  const ServingTable* table = nullptr;
+  LinkView links;
+  Nanos path_gone{0};
+  std::array<FlowTick, static_cast<std::size_t>(FlowPhase::count_)> idle{};
+  RateLimit refusals;
+  std::uint32_t refusals_per_second = 0;
+
+  std::uint32_t sweep_group = 0;  // looked at next
+  std::uint32_t sweep_left = 0;   // of that group, entries not looked at yet (bits)
+  Instant swept;                  // up to when groups were due
+};
+
+[[nodiscard]] inline ForwardResult dropped(DropReason reason) {
+  return {ForwardResult::Verdict::drop, reason, Answer::none, {}};
+}
+[[nodiscard]] inline ForwardResult sent(const Egress& egress) {
+  return {ForwardResult::Verdict::send, DropReason::count_, Answer::none, egress};
+}
+
+inline void bump(telemetry::Counter& counter, std::uint64_t by = 1) {  // one writer
+  counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
+}
+
+// New addresses and ports of a packet, TTL one less, checksums of IPv4 and TCP or UDP kept right as they were
+// (a fault in the payload stays visible to the receiver). The packet's fields follow.
+void rewrite(Packet& packet, const TcpPath& path);
+
+}  // namespace perigee
