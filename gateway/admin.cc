@@ -79,7 +79,8 @@ asio::awaitable<AdminResponse> Admin::handle(AdminRequest request) {
   if (is_change(path)) {
     if (!request.peer) co_return error_answer(403, "changes are made over the admin socket");
     if (request.method != "POST") co_return wrong_method("POST");
-    co_return co_await change(std::move(request));
+    auto work = change(std::move(request));
+    co_return co_await std::move(work);
   }
   if (!is_readable(path)) co_return error_answer(404, "no such path");
   if (request.method != "GET" && request.method != "HEAD") co_return wrong_method("GET, HEAD");

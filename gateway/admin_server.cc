@@ -7,6 +7,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -118,15 +119,28 @@ struct AdminServer::State {
 
 namespace {
 
+// Where a connection came from.
+struct Origin {
+  std::optional<PeerCredentials> peer;  // over the Unix socket
+  asio::ip::address connected_to;       // over TCP
+};
+
+Origin origin_of(local::socket& socket) { return {credentials_of(socket.native_handle()), {}}; }
+Origin origin_of(tcp::socket& socket) {
+  boost::system::error_code error;
+  return {std::nullopt, socket.local_endpoint(error).address()};
+}
+
 // One connection: what is read, who asks, and what is sent, top to bottom.
-template <class Protocol, class State>
+template <class State>
 class Session {
  public:
-  Session(std::shared_ptr<State> state, asio::basic_stream_socket<Protocol, asio::any_io_executor> socket,
+  Session(std::shared_ptr<State> state, asio::generic::stream_protocol::socket socket, Origin origin,
           Admission admission)
-      : state_(std::move(state)), stream_(std::move(socket)), admission_(std::move(admission)) {
-    if constexpr (kUnix) peer_ = credentials_of(stream_.socket().native_handle());
-  }
+      : state_(std::move(state)),
+        stream_(std::move(socket)),
+        origin_(std::move(origin)),
+        admission_(std::move(admission)) {}
 
   static asio::awaitable<void> run(std::unique_ptr<Session> self) {
     bool more = true;
@@ -135,12 +149,12 @@ class Session {
   }
 
  private:
-  static constexpr bool kUnix = std::is_same_v<Protocol, local>;
+  [[nodiscard]] bool may_change() const { return origin_.peer.has_value(); }
 
   asio::awaitable<bool> serve_one() {
     http::request_parser<http::string_body> parser;
     parser.header_limit(static_cast<std::uint32_t>(state_->limits.header_octets));
-    if constexpr (kUnix) {
+    if (may_change()) {
       parser.body_limit(state_->limits.body_octets);
     } else {
       parser.body_limit(boost::none);  // it is never read
@@ -152,12 +166,12 @@ class Session {
       if (answer) co_await send(*answer, 11, false, false);
       co_return false;
     }
-    const auto& request = parser.get();
+    auto& request = parser.get();
     const unsigned version = request.version();
     const bool keep_alive = request.keep_alive() && parser.is_done();
     const bool head = request.method() == http::verb::head;
     stream_.expires_never();  // the handler has its own bounds
-    const AdminResponse answer = co_await respond(parser.release());
+    const AdminResponse answer = co_await respond(request);
     stream_.expires_after(state_->limits.timeout);
     co_return co_await send(answer, version, keep_alive, head);
   }
@@ -165,7 +179,7 @@ class Session {
   // On TCP only the header: nothing there takes a body, and one that comes ends the connection.
   asio::awaitable<boost::system::error_code> read(http::request_parser<http::string_body>& parser) {
     auto [error, size] = co_await http::async_read_header(stream_, buffer_, parser, kAsTuple);
-    if (error || !kUnix) co_return error;
+    if (error || !may_change()) co_return error;
     // RFC 9110 section 10.1.1: the client waits for this before it sends the body.
     if (beast::iequals(parser.get()[http::field::expect], "100-continue") && !parser.is_done()) {
       static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -176,13 +190,14 @@ class Session {
     co_return failed;
   }
 
-  asio::awaitable<AdminResponse> respond(http::request<http::string_body> request) {
+  asio::awaitable<AdminResponse> respond(http::request<http::string_body>& request) {
     if (auto refused = refuse_host(request)) co_return *refused;
     AdminRequest plain{std::string(request.method_string()), std::string(request.target()),
-                       std::move(request.body()), peer_};
+                       std::move(request.body()), origin_.peer};
     std::string failure;
     try {
-      AdminResponse answer = co_await state_->handler(std::move(plain));
+      auto work = state_->handler(std::move(plain));
+      AdminResponse answer = co_await std::move(work);
       co_return answer;
     } catch (const std::exception& thrown) {
       failure = thrown.what();
@@ -192,19 +207,14 @@ class Session {
   }
 
   std::optional<AdminResponse> refuse_host(const http::request<http::string_body>& request) {
-    if constexpr (kUnix) {
-      return std::nullopt;  // no browser reaches a Unix socket
-    } else {
-      const auto fields = request.equal_range(http::field::host);
-      // RFC 9112 section 3.2: none or two is a bad request.
-      if (fields.first == fields.second || std::next(fields.first) != fields.second) {
-        return plain_error(400, "exactly one Host field is needed");
-      }
-      boost::system::error_code error;
-      const tcp::endpoint connected_to = stream_.socket().local_endpoint(error);
-      if (!error && host_allowed(fields.first->value(), connected_to.address())) return std::nullopt;
-      return plain_error(421, "Host must be localhost or the address of this listener");
+    if (may_change()) return std::nullopt;  // no browser reaches a Unix socket
+    const auto fields = request.equal_range(http::field::host);
+    // RFC 9112 section 3.2: none or two is a bad request.
+    if (fields.first == fields.second || std::next(fields.first) != fields.second) {
+      return plain_error(400, "exactly one Host field is needed");
     }
+    if (host_allowed(fields.first->value(), origin_.connected_to)) return std::nullopt;
+    return plain_error(421, "Host must be localhost or the address of this listener");
   }
 
   asio::awaitable<bool> send(const AdminResponse& answer, unsigned version, bool keep_alive, bool head) {
@@ -236,13 +246,13 @@ class Session {
   }
 
   std::shared_ptr<State> state_;
-  beast::basic_stream<Protocol> stream_;
+  beast::basic_stream<asio::generic::stream_protocol> stream_;  // of both kinds: Beast is compiled once
+  Origin origin_;
   Admission admission_;
-  std::optional<PeerCredentials> peer_;
   beast::flat_buffer buffer_{16U << 10U};  // a header at its limit, and a piece of body
 };
 
-template <class Protocol, class State, class Acceptor>
+template <class State, class Acceptor>
 asio::awaitable<void> accept_all(std::shared_ptr<State> state, Acceptor& acceptor,
                                  std::shared_ptr<std::size_t> connections) {
   while (acceptor.is_open()) {
@@ -257,9 +267,10 @@ asio::awaitable<void> accept_all(std::shared_ptr<State> state, Acceptor& accepto
       state->log.write(LogLevel::warning, "admin_connections_full", {{"limit", state->limits.connections}});
       continue;  // closes it
     }
+    Origin origin = origin_of(socket);
     auto session =
-        std::make_unique<Session<Protocol, State>>(state, std::move(socket), Admission(connections));
-    asio::co_spawn(state->io, Session<Protocol, State>::run(std::move(session)), asio::detached);
+        std::make_unique<Session<State>>(state, std::move(socket), std::move(origin), Admission(connections));
+    asio::co_spawn(state->io, Session<State>::run(std::move(session)), asio::detached);
   }
 }
 
@@ -305,7 +316,7 @@ Result<void> AdminServer::listen_tcp(const std::string& address_and_port) {
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) return Error{address_and_port, "cannot listen: " + error.message()};
   state_->tcp_acceptor.emplace(std::move(acceptor));
-  asio::co_spawn(state_->io, accept_all<tcp, State>(state_, *state_->tcp_acceptor, state_->tcp_connections),
+  asio::co_spawn(state_->io, accept_all<State>(state_, *state_->tcp_acceptor, state_->tcp_connections),
                  asio::detached);
   return {};
 }
@@ -330,8 +341,7 @@ Result<void> AdminServer::listen_unix(const std::string& path) {
   if (error) return Error{path, "cannot listen: " + error.message()};
   state_->unix_acceptor.emplace(std::move(acceptor));
   state_->unix_path = path;
-  asio::co_spawn(state_->io,
-                 accept_all<local, State>(state_, *state_->unix_acceptor, state_->unix_connections),
+  asio::co_spawn(state_->io, accept_all<State>(state_, *state_->unix_acceptor, state_->unix_connections),
                  asio::detached);
   return {};
 }

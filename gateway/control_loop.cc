@@ -79,7 +79,7 @@ void ControlLoop::take_table_in_force() {
     log_->write(LogLevel::info, "no_table_in_force", {{"reason", found.error().text()}});
     return;
   }
-  table_ = TableStatus{found->identity, "", TableState::pending, "", 0};
+  table_ = TableStatus{found->identity, "", {}, TableState::pending, "", 0};
   content_ = content_of(*found);
   found_ = std::move(*found);
   log_->write(LogLevel::info, "table_found", {{"generation", table_->identity.generation}});
@@ -178,7 +178,7 @@ void ControlLoop::publish(Instant now) {
   table_error_.clear();
   published_ = now;
   content_ = std::move(content);
-  table_ = TableStatus{*identity, wall_clock_now(), TableState::pending, "", revision_};
+  table_ = TableStatus{*identity, wall_clock_now(), now, TableState::pending, "", revision_};
   log_->write(LogLevel::info, "table_published",
               {{"generation", identity->generation}, {"policy_revision", revision_}});
 }

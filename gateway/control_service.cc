@@ -119,7 +119,8 @@ asio::awaitable<Change> ControlService::apply(std::string text, std::string name
   if (auto replaced = file_.replace(*candidate->text); !replaced) {
     co_return rejected({replaced.error().text()});
   }
-  co_return co_await change(std::move(*candidate), true);
+  auto work = change(std::move(*candidate), true);
+  co_return co_await std::move(work);
 }
 
 asio::awaitable<Change> ControlService::reload() {
@@ -129,7 +130,8 @@ asio::awaitable<Change> ControlService::reload() {
   if (!text) co_return rejected({text.error().text()});
   auto candidate = parse(std::move(*text), file_.path());
   if (!candidate) co_return rejected(candidate.error());
-  co_return co_await change(std::move(*candidate), false);
+  auto work = change(std::move(*candidate), false);
+  co_return co_await std::move(work);
 }
 
 asio::awaitable<Change> ControlService::change(Candidate candidate, bool replaced_file) {

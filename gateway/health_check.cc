@@ -97,9 +97,9 @@ asio::awaitable<void> exchange(Stream& stream, const CheckTarget& target, const 
   judge_response(parser.get(), check, result);
 }
 
-asio::awaitable<void> exchange_tls(beast::tcp_stream stream, const CheckTarget& target,
+asio::awaitable<void> exchange_tls(beast::tcp_stream& stream, const CheckTarget& target,
                                    const Policy::Health& check, ssl::context& tls, CheckResult& result) {
-  ssl::stream<beast::tcp_stream> secure(std::move(stream), tls);
+  ssl::stream<beast::tcp_stream&> secure(stream, tls);
   secure.set_verify_mode(ssl::verify_none);
   auto [error] = co_await secure.async_handshake(ssl::stream_base::client, kAsTuple);
   if (error) {
@@ -135,7 +135,7 @@ asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health c
       co_await exchange(stream, target, check, result);
       break;
     case Policy::Health::Type::https:
-      co_await exchange_tls(std::move(stream), target, check, tls, result);
+      co_await exchange_tls(stream, target, check, tls, result);
       break;
     case Policy::Health::Type::tcp:
     case Policy::Health::Type::none:

@@ -104,7 +104,8 @@ asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::sh
     // The next one is counted from this one's begin: a slow check does not thin them out.
     watch->timer.expires_after(shared->spread(law.interval, 1 - kJitter, 1 + kJitter));
     const bool alive_before = shared->dataplane_alive;
-    CheckResult result = co_await check_endpoint(target, law, shared->tls);
+    auto work = check_endpoint(target, law, shared->tls);
+    CheckResult result = co_await std::move(work);
     if (watch->stopped) co_return;
     take(*watch, *shared, std::move(result), alive_before && shared->dataplane_alive);
   }

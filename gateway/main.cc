@@ -104,15 +104,14 @@ void raise_descriptor_limit() {
 }
 
 // SIGHUP reloads; SIGTERM and SIGINT end. The table stays: the data plane goes on by it.
-asio::awaitable<void> obey_signals(asio::io_context& io, ControlService& service, const Log& log) {
-  asio::signal_set signals(io, SIGHUP, SIGTERM, SIGINT);
+asio::awaitable<void> obey(asio::signal_set& signals, ControlService& service, const Log& log) {
   while (true) {
     auto [error, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error || number != SIGHUP) break;
-    asio::co_spawn(io, service.reload(), asio::detached);
+    asio::co_spawn(service.io(), service.reload(), asio::detached);
   }
   log.write(LogLevel::info, "stopping");
-  io.stop();
+  service.io().stop();
 }
 
 Result<void> listen(AdminServer& server, const Policy::Admin& admin, const Log& log) {
@@ -140,6 +139,7 @@ ExitStatus run(const Arguments& arguments) {
   // Destroyed in reverse: a change in flight on control_io holds the admin coroutine that waits for it.
   asio::io_context admin_io(1);
   asio::io_context control_io(1);
+  asio::signal_set signals(control_io, SIGHUP, SIGTERM, SIGINT);  // from here on none is lost or kills
   ControlService service(control_io, std::move(*loop), PolicyFile(arguments.policy), log);
   Admin admin(cell, service, log);
   AdminServer server(
@@ -151,7 +151,7 @@ ExitStatus run(const Arguments& arguments) {
     log.write(LogLevel::error, "cannot_start", {{"reason", opened.error().text()}});
     return kFailed;
   }
-  asio::co_spawn(control_io, obey_signals(control_io, service, log), asio::detached);
+  asio::co_spawn(control_io, obey(signals, service, log), asio::detached);
   std::thread admin_thread([&admin_io] { admin_io.run(); });
   control_io.run();
   admin_io.stop();

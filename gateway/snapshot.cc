@@ -29,7 +29,9 @@ std::vector<std::string> not_ready_reasons(const Snapshot& snapshot) {
   }
   if (!snapshot.table) {
     reasons.emplace_back("no table was published yet");
-  } else if (snapshot.table->state == TableState::pending) {
+  } else if (snapshot.table->state == TableState::pending &&
+             (!snapshot.telemetry || !snapshot.telemetry->in_force ||
+              snapshot.at - snapshot.table->written > kAcknowledgeGrace)) {
     reasons.emplace_back("the data plane has not acknowledged the table yet");
   } else if (snapshot.table->state == TableState::refused) {
     reasons.push_back("the data plane refused the table: " + snapshot.table->reason);

@@ -37,6 +37,7 @@ enum class TableState : std::uint8_t { pending, in_force, refused, no_dataplane 
 struct TableStatus {
   table::Identity identity;
   std::string published_at;  // wall clock; empty: found at start, written by an earlier gateway
+  Instant written;           // the same on the clock of decisions; never: found at start
   TableState state = TableState::pending;
   std::string reason;                 // of the refusal
   std::uint64_t policy_revision = 0;  // of the policy it was compiled from
@@ -73,6 +74,10 @@ struct Snapshot {
     return telemetry ? telemetry->link(id) : nullptr;
   }
 };
+
+// A new table is acknowledged within milliseconds; only one that is not for so long makes the gateway not
+// ready.
+inline constexpr Nanos kAcknowledgeGrace = std::chrono::seconds(2);
 
 // Why the gateway is not ready, for people; empty: it is.
 [[nodiscard]] std::vector<std::string> not_ready_reasons(const Snapshot& snapshot);
