@@ -52,25 +52,26 @@ Classified classify_own(const Packet& packet, const ServingTable& table) {
   }
 }
 
-Classified classify_vip(const Packet& packet, const ServingTable& table) {
-  if (packet.fragment) {
-    // Only a service of the whole address can take what has no ports.
-    const std::uint32_t service = table.service(packet.destination, 0, packet.protocol);
-    return service == table::kNone ? drop(DropReason::fragment) : serve(service, table);
-  }
-  if (packet.protocol == kTcp || packet.protocol == kUdp) {
-    const std::uint32_t service = table.service(packet.destination, packet.destination_port, packet.protocol);
-    return service == table::kNone ? go(Journey::refuse) : serve(service, table);
-  }
-  if (packet.protocol != kIcmp) return drop(DropReason::protocol_unsupported);
-  if (is_echo_request(packet)) return go(Journey::echo);
-  if (!is_icmp_error(packet)) return drop(DropReason::icmp_no_flow);
-  // About a packet that left the VIP: whoever serves that port has to know.
+// An ICMP error about a packet that left the VIP: whoever serves that port has to know.
+Classified classify_vip_error(const Packet& packet, const ServingTable& table) {
   const std::optional<Quoted> quoted = parse_quoted(packet);
   if (!quoted) return drop(DropReason::icmp_malformed);
   const std::uint32_t service = table.service(quoted->source, quoted->source_port, quoted->protocol);
   if (quoted->source != packet.destination || service == table::kNone) return drop(DropReason::icmp_no_flow);
   return serve(service, table);
+}
+
+Classified classify_vip(const Packet& packet, const ServingTable& table) {
+  if (is_echo_request(packet)) return go(Journey::echo);
+  if (is_icmp_error(packet)) return classify_vip_error(packet, table);
+  const bool has_ports = (packet.protocol == kTcp || packet.protocol == kUdp) && !packet.fragment;
+  // What has no ports only a service of every port can take.
+  const std::uint32_t service =
+      table.service(packet.destination, has_ports ? packet.destination_port : 0, packet.protocol);
+  if (service != table::kNone) return serve(service, table);
+  if (has_ports) return go(Journey::refuse);
+  if (packet.fragment) return drop(DropReason::fragment);
+  return drop(packet.protocol == kIcmp ? DropReason::icmp_no_flow : DropReason::protocol_unsupported);
 }
 
 Classified classify_snat(const Packet& packet) {

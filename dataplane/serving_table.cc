@@ -29,8 +29,13 @@ std::uint16_t ServingTable::path_mtu(Segment a, Segment b) const { return std::m
 
 std::uint32_t ServingTable::service(std::uint32_t destination, std::uint16_t port,
                                     std::uint8_t protocol) const {
-  const std::uint32_t exact = services_.find(service_key(destination, port, protocol));
-  return exact != table::kNone ? exact : services_.find(service_key(destination, 0, protocol));
+  // One port, then every port of the protocol, then the whole address; validate() lets no two overlap.
+  for (const std::uint64_t key : {service_key(destination, port, protocol),
+                                  service_key(destination, 0, protocol), service_key(destination, 0, 0)}) {
+    const std::uint32_t found = services_.find(key);
+    if (found != table::kNone) return found;
+  }
+  return table::kNone;
 }
 
 ServingTable::AddressRole ServingTable::role(std::uint32_t address) const {

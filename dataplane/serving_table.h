@@ -86,7 +86,8 @@ class ServingTable {
   // The smaller MTU of the two: what both directions of a connection between them can carry.
   [[nodiscard]] std::uint16_t path_mtu(Segment a, Segment b) const;
 
-  // The service that claims (destination, port, protocol), by its exact port or else by port 0; kNone.
+  // The service that claims (destination, port, protocol): of this port, of every port (0), or of the whole
+  // address (protocol 0); kNone. Ask with port 0 for what has no ports.
   [[nodiscard]] std::uint32_t service(std::uint32_t destination, std::uint16_t port,
                                       std::uint8_t protocol) const;
   [[nodiscard]] bool is_vip(std::uint32_t address) const { return role(address) == AddressRole::vip; }

@@ -29,8 +29,8 @@ class ServingTableBuilder {
   Result<std::unique_ptr<const ServingTable>> build() {
     using Step = std::string (ServingTableBuilder::*)();
     for (const Step step : {&ServingTableBuilder::add_links, &ServingTableBuilder::add_interfaces,
-                            &ServingTableBuilder::add_snat, &ServingTableBuilder::add_endpoints,
-                            &ServingTableBuilder::add_services, &ServingTableBuilder::add_routes}) {
+                            &ServingTableBuilder::add_snat, &ServingTableBuilder::add_services,
+                            &ServingTableBuilder::add_endpoints, &ServingTableBuilder::add_routes}) {
       std::string fault = (this->*step)();
       if (!fault.empty()) return Error{"", std::move(fault)};
     }

@@ -113,23 +113,23 @@ inline bool checksums_ok(std::span<const std::uint8_t> ip_packet) {
 struct FrameSpec {
   MacAddress to = mac(1);
   MacAddress from = mac(2);
-  std::optional<std::uint16_t> tag;        // TCI of an 802.1Q tag
+  std::optional<std::uint16_t> tag{};      // TCI of an 802.1Q tag
   std::uint32_t source = 0xc6336414;       // 198.51.100.20
   std::uint32_t destination = 0xcb00710a;  // 203.0.113.10
   std::uint8_t protocol = kTcp;
   std::uint8_t ttl = 64;
   std::uint16_t fragment = 0x4000;  // flags and offset: DF
-  Octets ip_options;                // a multiple of 4 octets
+  Octets ip_options{};              // a multiple of 4 octets
   std::uint16_t source_port = 40000;
   std::uint16_t destination_port = 8000;
   std::uint8_t tcp_flags = kSyn;
   std::uint32_t sequence = 1000;
   std::uint32_t acknowledgement = 0;
-  Octets tcp_options;  // a multiple of 4 octets
+  Octets tcp_options{};  // a multiple of 4 octets
   std::uint8_t icmp_type = 8;
   std::uint8_t icmp_code = 0;
   std::uint32_t icmp_rest = 0x00010001;  // identifier and sequence, or what the error carries
-  Octets payload;
+  Octets payload{};
   std::size_t padding = 0;  // octets after the IP packet
 };
 
@@ -209,11 +209,11 @@ inline void fix_ip_checksum(Octets& frame) {
 struct ArpSpec {
   MacAddress to = mac(1);
   MacAddress from = mac(2);
-  std::optional<std::uint16_t> tag;
+  std::optional<std::uint16_t> tag{};
   std::uint16_t operation = 1;  // request
   MacAddress sender_mac = mac(2);
   std::uint32_t sender = 0;
-  MacAddress target_mac;
+  MacAddress target_mac{};
   std::uint32_t target = 0;
 };
 
