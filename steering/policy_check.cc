@@ -193,6 +193,13 @@ OwnAddresses check_own_addresses(const Policy& policy, Report& report) {
   return own;
 }
 
+// A link whose PoP could not be read may be the one that leads there.
+bool may_be_routed(const Policy& policy, std::size_t pop) {
+  return std::any_of(policy.links.begin(), policy.links.end(), [&](const Policy::Link& link) {
+    return link.pop == kNoIndex || policy.onward(link, pop).has_value();
+  });
+}
+
 void check_endpoints(const Policy& policy, const OwnAddresses& own, Report& report) {
   std::map<std::pair<IpAddress, std::uint16_t>, std::string_view> seen;
   for (const Policy::Endpoint& endpoint : policy.endpoints) {
@@ -219,9 +226,7 @@ void check_endpoints(const Policy& policy, const OwnAddresses& own, Report& repo
       if (!policy.interface_to(endpoint.address))
         report.add(join(path, "address"),
                    "no interface leads to it; declare one with its prefix, or a gateway");
-    } else if (std::none_of(policy.links.begin(), policy.links.end(), [&](const Policy::Link& link) {
-                 return policy.onward(link, endpoint.pop).has_value();
-               })) {
+    } else if (!may_be_routed(policy, endpoint.pop)) {
       report.add(join(path, "pop"), "no link leads to PoP " + quoted(pop.name) +
                                         "; declare one, or add it to the \"reaches\" of a link");
     }

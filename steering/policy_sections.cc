@@ -34,7 +34,9 @@ std::size_t find_named(Map& map, const Cursor& at, const Items& items, std::stri
   }
   for (std::size_t i = 0; i < items.size(); ++i)
     if (items[i].name == at.node->scalar) return i;
-  if (!map.report().full())
+  // Without any PoP, that they are missing was said.
+  const bool said = items.empty() && what == "PoP";
+  if (!said && !map.report().full())
     map.report().add(at.node->mark, at.path, yaml::unknown_name(what, at.node->scalar, names_of(items)));
   return kNoIndex;
 }

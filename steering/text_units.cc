@@ -158,8 +158,8 @@ namespace {
 Result<AddressPort> with_port(std::string_view text, Result<IpAddress> (*address_of)(std::string_view)) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string_view::npos || std::count(text.begin(), text.end(), ':') > 1) {
-    const Result<IpAddress> address = address_of(text);
-    if (!address) return address.error();
+    if (!IpAddress::parse(text))
+      return wrong(text, "is no address and port; say for example \"10.2.1.1:8000\"");
     return wrong(text, "has no port; say for example " + quoted(std::string(text) + ":8000"));
   }
   const Result<IpAddress> address = address_of(text.substr(0, colon));

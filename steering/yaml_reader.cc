@@ -21,7 +21,7 @@ std::string listed(const std::vector<std::string_view>& words) {
 const char* kind_name(Node::Kind kind) {
   switch (kind) {
     case Node::Kind::null:
-      return "nothing";
+      return "empty";
     case Node::Kind::scalar:
       return "a single value";
     case Node::Kind::sequence:
@@ -29,7 +29,7 @@ const char* kind_name(Node::Kind kind) {
     case Node::Kind::map:
       return "a map";
   }
-  return "nothing";
+  return "empty";
 }
 
 }  // namespace
@@ -49,6 +49,7 @@ Map::Map(Cursor at, Report& report) : at_(std::move(at)), report_(report) {
 Map::~Map() {
   if (!closed_ || !at_.is(Node::Kind::map)) return;
   for (const Node& child : at_.node->children) {
+    if (child.key.empty()) continue;  // no name: the document's reader said so
     if (report_.full() || std::find(known_.begin(), known_.end(), child.key) != known_.end()) continue;
     const std::string_view near = nearest(child.key, known_);
     report_.add(child.key_mark, path(child.key),
@@ -98,8 +99,10 @@ std::optional<Cursor> Map::scalar(std::string_view key, bool may_be_null) {
 
 bool Map::in_range(std::string_view key, std::string_view text, bool good, const std::string& low,
                    const std::string& high) {
-  if (!good) report_.add(path(key), std::string(text) + " is out of range; from " + low + " to " + high);
-  return good;
+  if (good) return true;
+  report_.add(path(key), low == high ? std::string(text) + " is not known; it must be " + low
+                                     : std::string(text) + " is out of range; from " + low + " to " + high);
+  return false;
 }
 
 bool Map::duration(std::string_view key, Nanos& out, Nanos low, Nanos high) {
@@ -142,7 +145,8 @@ bool Map::wrong_choice(const Cursor& at, const std::vector<std::string_view>& wo
   const std::string_view near = nearest(at.node->scalar, words);
   report_.add(at.node->mark, at.path,
               quoted(at.node->scalar) + " is not known here; " +
-                  (near.empty() ? "use one of " + listed(words) : "did you mean " + quoted(near) + "?"));
+                  (near.empty() ? (words.size() == 1 ? "it must be " : "use one of ") + listed(words)
+                                : "did you mean " + quoted(near) + "?"));
   return false;
 }
 
