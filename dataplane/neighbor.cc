@@ -265,7 +265,7 @@ bool NeighborTable::try_again(std::uint32_t index, Instant now, std::uint32_t& b
   --budget;
   send(entry.key);
   entry.asked = now;
-  entry.tries = std::min<std::uint8_t>(kTries, entry.tries + 1);
+  entry.tries = std::min<std::uint8_t>(kTries + 1, entry.tries + 1);
   entry.ask_at = now + retry_after(entry.tries);
   return true;
 }
