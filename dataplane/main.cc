@@ -41,7 +41,7 @@ Result<std::string> read_config(const std::string& path) {
   std::ostringstream text;
   if (!file || !(text << file.rdbuf())) return Error{path, "cannot be read"};
   if (text.str().size() > kMaxConfigSize) return Error{path, "is larger than any bootstrap file"};
-  return text.str();
+  return Result<std::string>(boost::system::in_place_value, text.str());
 }
 
 // A directory of ours with its lock, for as long as this lives.

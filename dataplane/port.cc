@@ -54,6 +54,14 @@ int packet_socket_on(unsigned interface_index) {
   return -1;
 }
 
+// For a device without an address of its own (net_ring): locally administered, the same at each start.
+MacAddress local_address(const std::string& name) {
+  const std::uint32_t id = stable_id_of(name);
+  MacAddress address{{0x02, 0x00}};
+  std::memcpy(address.octets.data() + 2, &id, sizeof id);
+  return address;
+}
+
 }  // namespace
 
 Result<Mempool> make_mempool(const std::string& name, std::uint32_t count) {
@@ -106,6 +114,7 @@ Result<void> Port::configure(rte_mempool& pool) {
   rte_ether_addr mac{};
   rte_eth_macaddr_get(id_, &mac);
   std::memcpy(mac_.octets.data(), mac.addr_bytes, mac_.octets.size());
+  if (mac_.none()) mac_ = local_address(name_);
   std::uint16_t mtu = 0;
   if (rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != 0) mtu_ = mtu;
   std::array<char, IF_NAMESIZE> interface {};
