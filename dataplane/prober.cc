@@ -206,7 +206,10 @@ bool Prober::judge(Instant now, bool drained) {
 
 void Prober::rearm_after(Nanos late_by, Instant now) {
   for (Link& link : links_) {
-    if (late_by > link.watch.detection() / 2) link.watch.rearm(now);
+    // Half a detection time; less where M is so small that a late tick alone would look like silence.
+    const Nanos interval = nanos(link.record.probe_interval_ns);
+    const Nanos bearable = std::min(link.watch.detection() / 2, link.watch.detection() - interval * 11 / 10);
+    if (late_by > bearable) link.watch.rearm(now);
   }
 }
 

@@ -26,7 +26,7 @@ class RttWindow {
 
  private:
   static constexpr unsigned kLinearBits = 6;  // below 64 ns exact; above, 32 steps to a doubling
-  static constexpr unsigned kMaxBits = 34;    // 17 s, beyond every loss deadline
+  static constexpr unsigned kMaxBits = 34;    // 17 s; what is longer counts as 17 s
   static constexpr std::size_t kBuckets = (kMaxBits - kLinearBits + 2) << (kLinearBits - 1);
   using Counts = std::array<std::uint32_t, kBuckets>;
 
