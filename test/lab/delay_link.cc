@@ -84,11 +84,17 @@ Nanos age(msghdr& message, Instant realtime_now) {
   return Nanos{0};
 }
 
-// TCP over IPv4 without a VLAN tag, which is all the lab sends; the flags octet, or nothing.
-std::optional<std::uint8_t> tcp_flags(const std::uint8_t* octets, std::size_t length) {
+// Of a TCP segment from or to `watched` (any, when that is none): the flags octet. IPv4 without a VLAN tag,
+// which is all the lab sends.
+std::optional<std::uint8_t> tcp_flags(const std::uint8_t* octets, std::size_t length,
+                                      const IpAddress& watched) {
   if (length < 14 + 20 + 20 || octets[12] != 0x08 || octets[13] != 0x00) return std::nullopt;
   const std::size_t ip_length = (octets[14] & 0x0fU) * 4U;
   if (octets[14 + 9] != IPPROTO_TCP || length < 14 + ip_length + 20) return std::nullopt;
+  const auto address = [octets](std::size_t at) {
+    return IpAddress::v4(octets[at], octets[at + 1], octets[at + 2], octets[at + 3]);
+  };
+  if (!watched.none() && address(14 + 12) != watched && address(14 + 16) != watched) return std::nullopt;
   return octets[14 + ip_length + 13];
 }
 
@@ -128,7 +134,7 @@ void Direction::receive(const Impairment& impairment, std::mt19937_64& random) {
 
 void Direction::accept(const std::uint8_t* octets, std::size_t length, Instant received,
                        const Impairment& impairment, std::mt19937_64& random) {
-  if (const auto flags = tcp_flags(octets, length)) {
+  if (const auto flags = tcp_flags(octets, length, watched_)) {
     ++count_.tcp;
     count_.last_tcp_ns = received.ns;
     if ((*flags & 0x12U) == 0x02) {  // SYN without ACK
@@ -175,22 +181,22 @@ void Direction::release(Instant now) {
 }
 
 Result<DelayLink> DelayLink::open(const std::string& name, const std::string& a, const std::string& b,
-                                  Nanos delay) {
+                                  const Settings& settings) {
   auto socket_a = open_interface(a);
   if (!socket_a) return socket_a.error();
   auto socket_b = open_interface(b);
   if (!socket_b) return socket_b.error();
-  return DelayLink(name, std::move(*socket_a), std::move(*socket_b), delay);
+  return DelayLink(name, std::move(*socket_a), std::move(*socket_b), settings);
 }
 
-DelayLink::DelayLink(std::string name, Descriptor a, Descriptor b, Nanos delay)
+DelayLink::DelayLink(std::string name, Descriptor a, Descriptor b, const Settings& settings)
     : name_(std::move(name)),
       a_(std::move(a)),
       b_(std::move(b)),
-      a_to_b_(a_.get(), b_.get()),
-      b_to_a_(b_.get(), a_.get()),
-      initial_delay_(delay),
-      impairment_{.delay = delay} {}
+      a_to_b_(a_.get(), b_.get(), settings.watched),
+      b_to_a_(b_.get(), a_.get(), settings.watched),
+      initial_delay_(settings.delay),
+      impairment_{.delay = settings.delay} {}
 
 void DelayLink::cut() {
   impairment_.cut = true;

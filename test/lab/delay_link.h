@@ -7,6 +7,7 @@
 #include <random>
 #include <string>
 
+#include "contract/address.h"
 #include "contract/directory.h"
 #include "contract/error.h"
 #include "contract/units.h"
@@ -42,7 +43,7 @@ struct DirectionCount {
 // Frames received on one interface on their way to another.
 class Direction {
  public:
-  Direction(int from, int to) : from_(from), to_(to) {}
+  Direction(int from, int to, const IpAddress& watched) : from_(from), to_(to), watched_(watched) {}
 
   // Takes what the kernel holds, at most one batch; the delay runs from the kernel's receive stamp, so that
   // a late wake-up of ours does not add to it.
@@ -61,6 +62,7 @@ class Direction {
               std::mt19937_64& random);
 
   int from_, to_;
+  IpAddress watched_;
   Instant last_due_;  // a shorter delay must not reorder
   std::deque<Frame> queue_;
   DirectionCount count_;
@@ -68,9 +70,14 @@ class Direction {
 
 class DelayLink {
  public:
+  struct Settings {
+    Nanos delay{0};     // each way, at the start and after restore()
+    IpAddress watched;  // TCP segments from or to it are counted; none: all
+  };
+
   // Opens a packet socket on each interface. Needs CAP_NET_RAW in the current network namespace.
   static Result<DelayLink> open(const std::string& name, const std::string& a, const std::string& b,
-                                Nanos delay);
+                                const Settings& settings);
 
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] Direction& a_to_b() { return a_to_b_; }
@@ -85,7 +92,7 @@ class DelayLink {
   [[nodiscard]] std::string status() const;  // one JSON object
 
  private:
-  DelayLink(std::string name, Descriptor a, Descriptor b, Nanos delay);
+  DelayLink(std::string name, Descriptor a, Descriptor b, const Settings& settings);
 
   std::string name_;
   Descriptor a_, b_;

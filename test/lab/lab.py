@@ -102,7 +102,8 @@ class Lab:
             self.spaces.run(name, ["ip", "-batch", "-"], "\n".join(lines) + "\n")
 
     def _start_wire(self):
-        command = [self.program("delay_line"), "--control", self.wire.path]
+        command = [self.program("delay_line"), "--control", self.wire.path, "--watch",
+                   topology.SNAT_ADDRESS]  # what clients cause, not health checks
         for link in topology.LINKS:
             command += ["--link", f"{link.name},{link.wire_port(link.a)},{link.wire_port(link.b)},{link.delay_ms}"]
         self.processes.start("wire", self.spaces.prefix("wire") + command)
