@@ -66,6 +66,7 @@ class Table:
     instance: int
     generation: int
     checksum: int
+    at_ns: int  # when it came into force, or was refused; CLOCK_MONOTONIC
     reason: str = ""
 
 
@@ -157,9 +158,9 @@ class Snapshot:
         return self._table(96, 36)
 
     def _table(self, offset, words):
-        sequence, instance, generation, checksum = struct.unpack_from("<4Q", self._head, offset)
+        sequence, instance, generation, checksum, at_ns = struct.unpack_from("<5Q", self._head, offset)
         if sequence % 2 or (generation == 0 and checksum == 0):
             return None
         reason = self._head[offset + 40:offset + 8 + 8 * words].rstrip(b"\0").decode(errors="replace") \
             if words > 4 else ""
-        return Table(instance, generation, checksum, reason)
+        return Table(instance, generation, checksum, at_ns, reason)

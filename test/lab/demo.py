@@ -1,0 +1,83 @@
+"""scripts/demo, once everything is built: brings the lab up, drives requests, lets the demo break things, cleans
+up, and says whether all of it behaved."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+
+import drive
+import namespaces
+import process
+import rundir
+from demo_screen import Screen
+from demo_steps import Demo
+from lab import DRIVERS, Lab, LabError
+
+SKIPPED = 77
+
+LOOK_AROUND = """The lab is still up. Look around:
+  scripts/lab status
+  scripts/lab exec gateway -- {bin}/perigee links
+  scripts/lab exec gateway -- {bin}/perigee explain chat --client 198.51.100.10
+  scripts/lab exec client -- curl -s http://203.0.113.10:8000/v1/models
+  scripts/lab exec gateway -- curl -s http://127.0.0.1:8620/metrics
+  scripts/lab cut syd-mel-a;  scripts/lab restore syd-mel-a;  scripts/lab delay syd-per 1
+and end it with scripts/lab down"""
+
+
+def demonstrate(lab, screen):
+    began = time.monotonic()
+    load = drive.Load(lab, new=100, keep=8, keep_rate=50)
+    demo = Demo(lab, load, screen)
+    screen.watch(lab, load)
+    try:
+        demo.run()
+    finally:
+        screen.stop()
+        load.stop()
+    records = load.records()
+    failed = sum(bool(r["error"]) for r in records)
+    screen.say(f"\n{len(records)} requests in {time.monotonic() - began:.0f} s, {failed} failed, all in the outages "
+               "named above" if not demo.problems else f"\n{len(records)} requests, {failed} failed")
+    for problem in demo.problems:
+        screen.say(f"PROBLEM: {problem}")
+    screen.say("It all behaved." if not demo.problems else "It did not behave.")
+    return 1 if demo.problems else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("--build-dir", help="where the programs are (default build/release)")
+    parser.add_argument("--driver", choices=DRIVERS, default=DRIVERS[0], help="of the data planes' ports")
+    parser.add_argument("--keep", action="store_true", help="leave the lab running at the end")
+    given = parser.parse_args()
+    # A lab of its own, unless it is to stay: then the one that scripts/lab speaks to.
+    run = rundir.default() if given.keep else tempfile.mkdtemp(prefix="perigee-demo-", dir=rundir.base())
+    lab = Lab(run, given.build_dir, given.driver)
+    screen = Screen()
+    code, ours = 1, False
+    try:
+        screen.say("bringing up three PoPs, a client and a gateway ...")
+        lab.up()
+        ours = True
+        code = demonstrate(lab, screen)
+    except namespaces.Unsupported as reason:
+        screen.say(f"scripts/demo: {reason}")
+        code = SKIPPED
+    except (LabError, process.ProcessError, RuntimeError) as error:
+        screen.say(f"scripts/demo: {error}")
+    except KeyboardInterrupt:
+        screen.say("interrupted")
+    finally:
+        if given.keep and ours:
+            screen.say(LOOK_AROUND.format(bin=f"{lab.build_dir}/bin"))
+        elif not given.keep:
+            lab.down()
+            shutil.rmtree(run, ignore_errors=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
