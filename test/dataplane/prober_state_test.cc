@@ -134,6 +134,7 @@ TEST(ProberState, LateRepliesAreNoSilenceButLoss) {
   EXPECT_EQ(network.slot().received.load(), 0U);
   EXPECT_GT(network.slot().late.load(), 380U);
   EXPECT_GE(network.slot().lost.load(), network.slot().late.load());
+  EXPECT_LE(network.slot().lost.load(), network.slot().sent.load());  // each once, late or never
   EXPECT_EQ(network.slot().last_sample_ns.load(), 0);
   EXPECT_EQ(telemetry::load_block(network.slot().window)->at(telemetry::kWindowSamples), 0U);
 }
