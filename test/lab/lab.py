@@ -24,10 +24,12 @@ class LabError(Exception):
 
 
 class Lab:
-    def __init__(self, run=None, build_dir=None, driver="af_packet"):
+    def __init__(self, run=None, build_dir=None, driver="af_packet", changes=()):
+        """`changes`: (text, other text) to be replaced in every policy."""
         self.run = run or rundir.default()
         self.build_dir = os.path.abspath(build_dir or os.path.join(rundir.SOURCE_DIR, "build", "release"))
         self.driver = driver
+        self.changes = changes
         self.processes = process.Processes(self.run)
         if self.is_up():
             self._recall()
@@ -83,15 +85,13 @@ class Lab:
 
     def down(self, keep_logs=False):
         """Ends exactly the processes of this lab, whatever is left of it."""
-        names = self.processes.names()
-        for name in sorted(names, key=lambda n: (n == "holder", n == "wire", n)):
-            self.processes.stop(name, patience=3)
+        was = self.processes.stop_all()
         if keep_logs and os.path.isdir(self.processes.logs):
             kept = self.run + ".failed-logs"
             shutil.rmtree(kept, ignore_errors=True)
             shutil.copytree(self.processes.logs, kept)
         shutil.rmtree(self.run, ignore_errors=True)
-        return bool(names)
+        return was
 
     def _build_network(self):
         self.spaces.create(topology.NAMESPACES)
@@ -118,6 +118,8 @@ class Lab:
         for pop in topology.POPS:
             with open(os.path.join(rundir.SOURCE_DIR, "config", "lab", f"{pop}.yaml"), encoding="utf-8") as file:
                 text = file.read().replace("/run/perigee/admin.sock", self.admin_socket)
+            for old, new in self.changes:
+                text = text.replace(old, new)
             with open(self.policy_path(pop), "w", encoding="utf-8") as file:
                 file.write(text)
 
@@ -166,6 +168,12 @@ class Lab:
     def perigee(self, *arguments):
         """The command line, beside the gateway."""
         return self.execute("gateway", [self.program("perigee"), *arguments])
+
+    def metrics(self):
+        """The gateway's, as {name and labels as they are written: value}; empty when it does not answer."""
+        text = self.execute("gateway", ["curl", "-s", "-m", "10", "http://127.0.0.1:8620/metrics"]).stdout
+        lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
 
     # Links.
 

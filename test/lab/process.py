@@ -81,6 +81,13 @@ class Processes:
             pass
         return pid is not None
 
+    def stop_all(self, patience=3.0):
+        """Ends them all, the namespaces' holder last; True when there was anything to end."""
+        names = self.names()
+        for name in sorted(names, key=lambda n: (n == "holder", n)):
+            self.stop(name, patience=patience)
+        return bool(names)
+
     def wait_ready(self, name, word="ready", patience=30.0):
         """Waits until the program has printed `word`."""
         deadline = time.monotonic() + patience

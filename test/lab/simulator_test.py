@@ -34,8 +34,7 @@ class SimulatorTest(unittest.TestCase):
 
     @classmethod
     def clean(cls):
-        for name in ("sim", "narrow"):
-            cls.processes.stop(name)
+        cls.processes.stop_all()
         shutil.rmtree(cls.run_dir, ignore_errors=True)
 
     def connect(self, port=None):

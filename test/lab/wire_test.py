@@ -63,8 +63,7 @@ class WireTest(unittest.TestCase):
 
     @classmethod
     def clean(cls):
-        for name in ("echo", "wire", "holder"):
-            cls.processes.stop(name)
+        cls.processes.stop_all()
         shutil.rmtree(cls.run_dir, ignore_errors=True)
 
     def setUp(self):
