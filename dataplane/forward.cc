@@ -3,6 +3,7 @@
 #include "dataplane/checksum.h"
 #include "dataplane/flow_tcp.h"
 #include "dataplane/forward_state.h"
+#include "dataplane/icmp.h"
 #include "dataplane/octets.h"
 #include "dataplane/transit.h"
 
@@ -35,6 +36,21 @@ void rewrite(Packet& packet, const TcpPath& path) {
   if (before == 0) return;  // RFC 768: none was computed
   const std::uint16_t after = l4_delta.apply(before);
   store_be16(l4 + 6, after == 0 ? 0xffff : after);
+}
+
+std::uint32_t Forwarder::owner_of(const Packet& packet, std::uint32_t service, std::uint32_t worker_count) {
+  std::uint32_t client = packet.source;
+  std::uint16_t snat_port = packet.destination_port;
+  if (is_icmp_error(packet)) {
+    const std::optional<Quoted> quoted = parse_quoted(packet);
+    if (!quoted) return 0;
+    client = quoted->destination;
+    snat_port = quoted->source_port;
+  }
+  if (service == table::kNone) return SnatPorts::owner_of(snat_port, worker_count);
+  // The same for every packet of a client, so that its share of ports is counted in one place.
+  const std::uint64_t mixed = fold_multiply(client, 0x9e3779b97f4a7c15U) & 0xffffffffU;
+  return static_cast<std::uint32_t>(mixed * worker_count >> 32U);
 }
 
 // First round: where the flow's lookup begins.
@@ -91,6 +107,10 @@ ForwardResult Forwarder::process(Packet& packet, LinkView links, Instant now) {
   }
   if (packet.fragment) return dropped(DropReason::fragment);
   if (packet.protocol == kIcmp) return self.translate_error(packet);
+  if (packet.protocol == kTcp || packet.protocol == kUdp) {
+    // More services than may be known at once, as long as flows of old ones go on.
+    return self.refuse(packet, DropReason::no_candidate, false, now);
+  }
   return dropped(DropReason::protocol_unsupported);
 }
 

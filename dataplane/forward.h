@@ -64,6 +64,10 @@ class Forwarder {
   // Serves `table` from now on; it must outlive the next adopt(). Flows stay. No packet before the first.
   void adopt(const ServingTable& table, Instant now);
 
+  // The worker that has a classified packet's flow: by the high bits of the SNAT port of a reply, by the
+  // address of a client; an ICMP error by those of the packet it quotes. `service` as below.
+  static std::uint32_t owner_of(const Packet& packet, std::uint32_t service, std::uint32_t worker_count);
+
   // `service`: Classified::service, kNone for a packet to a SNAT address or an ICMP error.
   void prepare(Packet& packet, std::uint32_t service);
   void prefetch(Packet& packet);

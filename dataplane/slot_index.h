@@ -2,6 +2,7 @@
 // Private to the process, made anew by a scan, so entries may move. Open addressing, at most half full.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <vector>
@@ -13,7 +14,7 @@ namespace perigee {
 class SlotIndex {
  public:
   explicit SlotIndex(std::uint32_t capacity)
-      : mask_(std::bit_ceil(2 * capacity + 2) - 1), cells_(std::size_t{mask_} + 1) {}
+      : mask_(std::bit_ceil(std::max(2 * capacity, 2U)) - 1), cells_(std::size_t{mask_} + 1) {}
 
   void prefetch(std::uint32_t hash) const { __builtin_prefetch(&cells_[hash & mask_]); }
 
