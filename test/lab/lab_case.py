@@ -72,9 +72,13 @@ class LabCase(unittest.TestCase):
 
 
 def main():
+    """Runs the tests of the program that was started; what was skipped is said in scripts/test's words."""
     try:
         namespaces.check_support()
     except namespaces.Unsupported as reason:
-        print(f"skipped: {reason}")
+        print(f"SKIPPED: {reason}")
         sys.exit(SKIPPED)
-    unittest.main(verbosity=2)
+    result = unittest.main(verbosity=2, exit=False).result
+    for _, reason in result.skipped:
+        print(f"SKIPPED: {reason}")
+    sys.exit(not result.wasSuccessful())
