@@ -1,0 +1,39 @@
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "cli/policy_source.h"
+#include "cli/reading.h"
+#include "cli/verbs.h"
+
+namespace perigee::cli {
+namespace {
+
+int run(const Arguments& arguments, Terminal& terminal) {
+  int code = kOk;
+  const std::string& path = arguments.operand(0);
+  const bool as_json = arguments.has(kJson.name);
+  const auto source = read_policy(path, as_json, terminal, code);
+  if (!source) return code;
+  const Policy& policy = source->policy;
+  if (as_json) {
+    terminal.out << boost::json::serialize(boost::json::object{{"result", "valid"},
+                                                               {"pop", policy.here().name},
+                                                               {"links", policy.links.size()},
+                                                               {"endpoints", policy.endpoints.size()},
+                                                               {"services", policy.services.size()}})
+                 << "\n";
+  } else {
+    terminal.out << path << ": valid; PoP " << policy.here().name << ", links: " << policy.links.size()
+                 << ", endpoints: " << policy.endpoints.size() << ", services: " << policy.services.size()
+                 << "\n";
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Verb check_verb() {
+  return {"check", "reads a policy and prints every error in it (exit 2)", {"FILE"}, {kJson}, run};
+}
+
+}  // namespace perigee::cli

@@ -1,0 +1,58 @@
+#include "cli/json_text.h"
+#include "cli/reading.h"
+#include "cli/text_table.h"
+#include "cli/verbs.h"
+
+namespace perigee::cli {
+namespace {
+
+// Whether it takes new flows, and if not, why.
+std::string new_flows(const boost::json::value& endpoint) {
+  if (is_true(endpoint, "/drain")) return "no: drained";
+  if (is_true(endpoint, "/full")) return "no: full";
+  return text_at(endpoint, "/accepts_new");
+}
+
+std::string check(const boost::json::value& endpoint) {
+  std::string text = text_at(endpoint, "/check/outcome");
+  if (text != "-" && text_at(endpoint, "/check/detail") != "-") {
+    text += ": " + text_at(endpoint, "/check/detail");
+  }
+  return text;
+}
+
+void print(const boost::json::value& answer, std::ostream& out) {
+  TextTable table({{"ENDPOINT"},
+                   {"POP"},
+                   {"ADDRESS"},
+                   {"HEALTH"},
+                   {"SINCE", true},
+                   {"NEW FLOWS"},
+                   {"FLOWS", true},
+                   {"CAPACITY", true},
+                   {"CREATED", true},
+                   {"CONNECT ms", true},
+                   {"LAST CHECK"}});
+  for (const auto& endpoint : list_at(answer, "/endpoints")) {
+    table.add({text_at(endpoint, "/name"), text_at(endpoint, "/pop"), text_at(endpoint, "/address"),
+               text_at(endpoint, "/health"), age_at(endpoint, "/health_age_s"), new_flows(endpoint),
+               text_at(endpoint, "/flows"), text_at(endpoint, "/capacity"),
+               text_at(endpoint, "/flows_created"), ms_at(endpoint, "/check/connect_rtt_ms"),
+               check(endpoint)});
+  }
+  table.print(out, "no endpoints");
+}
+
+}  // namespace
+
+Verb endpoints_verb() {
+  return {"endpoints",
+          "every endpoint: health, flows, the last check",
+          {},
+          {kAdmin, kJson},
+          [](const Arguments& arguments, Terminal& terminal) {
+            return show(arguments, terminal, "/api/v1/endpoints", print);
+          }};
+}
+
+}  // namespace perigee::cli
