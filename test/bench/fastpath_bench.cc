@@ -40,7 +40,7 @@ table::Table make_table() {
   table::Interface edge;
   edge.port = table::Name::of("edge0");
   edge.prefix_length = 15;
-  edge.local = v4(0xc6130000);
+  edge.local = v4(0xc613fffe);
   table::Interface local = edge;
   local.port = table::Name::of("local0");
   local.prefix_length = 24;
@@ -74,10 +74,14 @@ table::Table make_table() {
 class Ours {
  public:
   Ours() {
-    const std::vector<PortSetting> ports = {{.name = "edge0", .role = PortRole::edge},
-                                            {.name = "local0", .role = PortRole::edge}};
+    std::vector<PortSetting> ports(2);
+    ports[0].name = "edge0";
+    ports[1].name = "local0";
+    for (PortSetting& port : ports) port.role = PortRole::edge;
     table_ = ServingTable::build(make_table(), ports).value();
-    forwarder_ = Forwarder::open({.flow_capacity = kCapacity, .counters = &counters_}, now_).value();
+    forwarder_ =
+        Forwarder::open({.state_directory = {}, .flow_capacity = kCapacity, .counters = &counters_}, now_)
+            .value();
     forwarder_->adopt(*table_, now_);
   }
 
@@ -135,7 +139,7 @@ struct Case {
   bool evict = false;
   bool sent = true;  // otherwise every packet must be refused
   std::function<std::uint32_t()> next_flow;
-  std::vector<double> ours_ns, theirs_ns;
+  std::vector<double> ours_ns{}, theirs_ns{};
 };
 
 void evict_caches() {
@@ -170,7 +174,9 @@ class Bench {
       for (std::size_t i = 0; i < count; ++i) {
         frames_.fill(i, client_tuple(first + static_cast<std::uint32_t>(i)), kSyn);
       }
-      if (side.process(frames_, 0, count, false) != count) die("a flow was not opened");
+      if (side.process(frames_, 0, count, false) != count)
+        die("a flow was not opened near " + std::to_string(first) +
+            (std::is_same_v<Side, Ours> ? ", ours" : ", theirs"));
       for (std::size_t i = 0; i < count; ++i) {
         const Tuple sent = tuple_of(frames_.frame(i));
         replies[first + i] = {sent.destination, sent.source, sent.destination_port, sent.source_port};

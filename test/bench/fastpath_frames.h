@@ -19,13 +19,14 @@ inline constexpr std::uint32_t kSnatAddresses = 16;
 inline constexpr std::array<std::uint32_t, 3> kEndpoints = {0x0a020001, 0x0a020002, 0x0a020003};
 inline constexpr std::uint16_t kServicePort = 8000;
 
-// Flow i's client: 198.18.0.0/15 by the low 16 bits, its port by the others.
+// Flow i's client: numbers are scattered (a bijection of 31 bits), as the clients of a real PoP are.
 struct Tuple {
   std::uint32_t source = 0, destination = 0;
   std::uint16_t source_port = 0, destination_port = 0;
 };
 inline Tuple client_tuple(std::uint32_t flow) {
-  return {0xc6120000U + (flow & 0xffffU), kVip, static_cast<std::uint16_t>(10000 + (flow >> 16U)),
+  const std::uint32_t scattered = flow * 0x5bd1e9b5U & 0x7fffffffU;
+  return {0xc6120001U + (scattered & 0xffffU), kVip, static_cast<std::uint16_t>(10000 + (scattered >> 16U)),
           kServicePort};
 }
 

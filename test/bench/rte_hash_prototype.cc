@@ -2,6 +2,7 @@
 
 #include <rte_hash.h>
 #include <rte_hash_crc.h>
+#include <rte_jhash.h>
 #include <rte_malloc.h>
 #include <rte_prefetch.h>
 
@@ -30,6 +31,8 @@ rte_hash* make_hash(const char* name, std::uint32_t capacity, std::uint32_t key_
   parameters.entries = capacity;
   parameters.key_len = key_size;
   parameters.hash_func = rte_hash_crc;
+  parameters.extra_flag =
+      RTE_HASH_EXTRA_FLAGS_EXT_TABLE;  // without it an add fails at half the capacity here
   rte_hash* hash = rte_hash_create(&parameters);
   if (hash == nullptr) throw std::runtime_error("rte_hash_create failed");
   return hash;
@@ -62,10 +65,11 @@ RteHashPrototype::Flow* RteHashPrototype::create(const Packet& packet, const Key
   flow.client = key;
   flow.endpoint = endpoints_[hash % endpoints_.size()];
   flow.endpoint_port = packet.destination_port;
-  flow.snat = snat_ + (hash >> 8U) % kSnatAddresses;
   // A SNAT port is looked for until its reply key is free, as a first version would.
   for (std::uint32_t tries = 0; tries < 16; ++tries) {
-    flow.snat_port = static_cast<std::uint16_t>(1024 + (hash + tries * 7919) % 64512);
+    const std::uint32_t pick = rte_jhash(&key, sizeof(key), 2 + tries);
+    flow.snat = snat_ + (pick >> 16U) % kSnatAddresses;
+    flow.snat_port = static_cast<std::uint16_t>(1024 + (pick & 0xffffU) % 64512);
     const Key reply{flow.endpoint, flow.snat, flow.endpoint_port, flow.snat_port, kTcp};
     if (rte_hash_lookup(tables_->replies, &reply) >= 0) continue;
     const std::int32_t reply_at = rte_hash_add_key(tables_->replies, &reply);
