@@ -91,17 +91,48 @@ std::uint64_t random_seed() {
   return static_cast<std::uint64_t>(source()) << 32U | source();
 }
 
-Result<std::vector<Port>> open_ports(const Bootstrap& bootstrap, rte_mempool& pool) {
+// What DPDK holds, in the order it is made; given back in reverse.
+struct Devices {
+  Eal eal;
+  Mempool pool;
   std::vector<Port> ports;
-  ports.reserve(bootstrap.ports.size());
+};
+
+Result<Devices> open_devices(const Bootstrap& bootstrap) {
+  Result<Eal> eal = Eal::start(bootstrap);
+  if (!eal) return eal.error();
+  if (!eal->hugepages() && !bootstrap.no_huge) write_log("no_hugepages", {{"using", "ordinary pages"}});
+  Result<Mempool> pool = make_mempool("packets", bootstrap.memory_mb * kBuffersPerMb);
+  if (!pool) return pool.error();
+  Devices devices{std::move(*eal), std::move(*pool), {}};
+  devices.ports.reserve(bootstrap.ports.size());
   for (const PortSetting& setting : bootstrap.ports) {
-    Result<Port> port = Port::open(setting, pool);
+    Result<Port> port = Port::open(setting, *devices.pool);
     if (!port) return port.error();
     write_log(port->is_up() ? "port_up" : "port_down",
               {{"port", port->name()}, {"device", setting.device}, {"mac", port->mac().text()}});
-    ports.push_back(std::move(*port));
+    devices.ports.push_back(std::move(*port));
   }
-  return ports;
+  return devices;
+}
+
+Result<telemetry::Writer> open_telemetry(const Bootstrap& bootstrap) {
+  telemetry::Writer::Shape shape;
+  shape.flow_capacity = bootstrap.flows;
+  for (const PortSetting& port : bootstrap.ports) shape.ports.push_back(port.name);
+  return telemetry::Writer::create(bootstrap.telemetry_dir, shape);
+}
+
+Result<std::unique_ptr<Forwarder>> open_forwarder(const Bootstrap& bootstrap, telemetry::Layout& telemetry) {
+  Forwarder::Options options;
+  options.state_directory = bootstrap.state_dir;
+  options.flow_capacity = bootstrap.flows;
+  options.counters = &telemetry.workers[0];
+  options.endpoints = telemetry.endpoints;
+  auto forwarder = Forwarder::open(options, monotonic_now());
+  if (!forwarder) return forwarder;
+  for (const std::string& notice : (*forwarder)->notices()) write_log("flow_state", {{"notice", notice}});
+  return forwarder;
 }
 
 Result<void> serve(const Bootstrap& bootstrap) {
@@ -118,27 +149,12 @@ Result<void> serve(const Bootstrap& bootstrap) {
 
   cpu_set_t everywhere;  // EAL pins this thread; the control thread goes back to where we may run
   sched_getaffinity(0, sizeof everywhere, &everywhere);
-  const Result<Eal> eal = Eal::start(bootstrap);
-  if (!eal) return eal.error();
-  if (!eal->hugepages() && !bootstrap.no_huge) write_log("no_hugepages", {{"using", "ordinary pages"}});
-  const Result<Mempool> pool = make_mempool("packets", bootstrap.memory_mb * kBuffersPerMb);
-  if (!pool) return pool.error();
-  Result<std::vector<Port>> ports = open_ports(bootstrap, **pool);
-  if (!ports) return ports.error();
-
-  telemetry::Writer::Shape shape;
-  shape.flow_capacity = bootstrap.flows;
-  for (const PortSetting& port : bootstrap.ports) shape.ports.push_back(port.name);
-  Result<telemetry::Writer> telemetry = telemetry::Writer::create(bootstrap.telemetry_dir, shape);
+  Result<Devices> devices = open_devices(bootstrap);
+  if (!devices) return devices.error();
+  Result<telemetry::Writer> telemetry = open_telemetry(bootstrap);
   if (!telemetry) return telemetry.error();
-  Forwarder::Options options;
-  options.state_directory = bootstrap.state_dir;
-  options.flow_capacity = bootstrap.flows;
-  options.counters = &telemetry->layout().workers[0];
-  options.endpoints = telemetry->layout().endpoints;
-  const Result<std::unique_ptr<Forwarder>> forwarder = Forwarder::open(options, monotonic_now());
+  const Result<std::unique_ptr<Forwarder>> forwarder = open_forwarder(bootstrap, telemetry->layout());
   if (!forwarder) return forwarder.error();
-  for (const std::string& notice : (*forwarder)->notices()) write_log("flow_state", {{"notice", notice}});
 
   Mailbox<ServingTable> tables;
   HandoverRing<Event> events(kEventRing);
@@ -146,8 +162,8 @@ Result<void> serve(const Bootstrap& bootstrap) {
     const std::uint64_t one = 1;
     [[maybe_unused]] const ssize_t size = write(event_call.get(), &one, sizeof one);
   };
-  Worker worker({*ports, **pool, telemetry->layout(), **forwarder, tables, events, wake_control,
-                 bootstrap.flows, bootstrap.busy, monotonic_now, random_seed()});
+  Worker worker({devices->ports, *devices->pool, telemetry->layout(), **forwarder, tables, events,
+                 wake_control, bootstrap.flows, bootstrap.busy, monotonic_now, random_seed()});
   Reloader reloader(
       {bootstrap.table_dir, bootstrap.table_owner, bootstrap.ports, tables, *telemetry,
        [&worker] { worker.wake(); },

@@ -62,7 +62,19 @@ bool Worker::examine(Item& item, std::uint16_t port, Instant received) {
   }
   if (parsed.kind == FrameKind::arp) return answer_arp(item), false;
   item.what = classify(packet, *table_);
-  return true;
+  return keep(item);
+}
+
+// A flow is known to one worker. False: the packet belongs to another one and is on its way there.
+bool Worker::keep(Item& item) {
+  if (wiring_.outbound.empty() || !is_forwarded(item.what.journey)) return true;
+  const auto workers = static_cast<std::uint32_t>(wiring_.outbound.size());
+  const std::uint32_t owner = Forwarder::owner_of(item.packet, item.what.service, workers);
+  if (owner == wiring_.index) return true;
+  if (!wiring_.outbound[owner]->push({item.buffer, item.packet.port, item.packet.received})) {
+    drop(item, DropReason::not_owner_queue_full);
+  }
+  return false;
 }
 
 void Worker::decide(Item& item) {

@@ -33,14 +33,22 @@
 
 namespace perigee {
 
-inline constexpr std::size_t kEventRing = 1024;  // state changes the control thread has not logged yet
+inline constexpr std::size_t kEventRing = 1024;     // state changes the control thread has not logged yet
+inline constexpr std::size_t kHandoverRing = 4096;  // packets on their way to the worker that owns their flow
+
+// A packet that another worker took from its port.
+struct Handover {
+  rte_mbuf* buffer = nullptr;
+  std::uint16_t port = 0;
+  Instant received;
+};
 
 class Worker {
  public:
   struct Wiring {
     std::span<Port> ports;  // this worker's only
     rte_mempool& pool;
-    telemetry::Layout& telemetry;  // this worker writes workers[0], the ports, the links and the heartbeat
+    telemetry::Layout& telemetry;  // this worker writes workers[index], its ports, links and the heartbeat
     Forwarder& forwarder;
     Mailbox<ServingTable>& tables;
     HandoverRing<Event>& events;         // toward the control thread
@@ -49,6 +57,9 @@ class Worker {
     bool busy = false;                   // never sleep
     std::function<Instant()> clock;      // CLOCK_MONOTONIC, or a test's
     std::uint64_t seed = 0;              // of probes' ports, sequences and jitter
+    std::uint32_t index = 0;             // of this worker
+    // From and to each other worker, by its index; our own is null; empty where there is one worker.
+    std::vector<HandoverRing<Handover>*> inbound{}, outbound{};
   };
   explicit Worker(Wiring wiring);
 
@@ -73,6 +84,7 @@ class Worker {
   // worker.cc: the journey of a burst
   void handle(std::uint16_t port, std::span<rte_mbuf* const> buffers, Instant received);
   bool examine(Item& item, std::uint16_t port, Instant received);
+  bool keep(Item& item);
   void decide(Item& item);
   void forward(Item& item);
   void route(Item& item, telemetry::Verdict verdict, const TransitResult& result);
@@ -90,6 +102,7 @@ class Worker {
 
   // worker_chores.cc: what happens between packets
   void adopt(const ServingTable& table, Instant now);
+  bool take_handed_over();
   void chores(Instant now, bool drained);
   void probe(Instant now, bool drained);
   void sweep(Instant now);

@@ -76,10 +76,24 @@ bool Worker::round() {
     // T2 and T4 of what is in this burst; a device's own stamp would go here.
     handle(static_cast<std::uint16_t>(port), std::span(buffers).first(count), wiring_.clock());
   }
+  if (take_handed_over()) empty = false;
   if (!empty) sleep_.after_round(false, now, now);
   chores(now, drained);
   sender_.flush();
   return empty;
+}
+
+// What other workers received for flows of ours.
+bool Worker::take_handed_over() {
+  bool any = false;
+  for (HandoverRing<Handover>* ring : wiring_.inbound) {
+    Handover next;
+    for (std::uint16_t i = 0; ring != nullptr && i < kBurst && ring->pop(next); ++i) {
+      handle(next.port, {&next.buffer, 1}, next.received);
+      any = true;
+    }
+  }
+  return any;
 }
 
 void Worker::chores(Instant now, bool drained) {
@@ -231,7 +245,7 @@ void Worker::measure_gap(Instant now) {
 
 void Worker::publish(Instant now) {
   publish_due_ = now + kPublishEvery;
-  telemetry::WorkerSlot& slot = wiring_.telemetry.workers[0];
+  telemetry::WorkerSlot& slot = wiring_.telemetry.workers[wiring_.index];
   for (std::size_t i = 0; i < tally_.packets.size(); ++i) store(slot.packets[i], tally_.packets[i]);
   for (std::size_t i = 0; i < tally_.drops.size(); ++i) store(slot.drops[i], tally_.drops[i]);
   store(slot.poll_gap_max_ns, static_cast<std::uint64_t>(gap_max_.count()));

@@ -74,12 +74,13 @@ class Wire {
 
   [[nodiscard]] const PortSetting& setting() const { return setting_; }
 
-  void send(const Octets& frame) {
-    rte_mbuf* buffer = rte_pktmbuf_alloc(&pool_);
-    char* octets = rte_pktmbuf_append(buffer, static_cast<std::uint16_t>(frame.size()));
+  rte_mbuf* buffer(const Octets& frame) {
+    rte_mbuf* made = rte_pktmbuf_alloc(&pool_);
+    char* octets = rte_pktmbuf_append(made, static_cast<std::uint16_t>(frame.size()));
     std::copy(frame.begin(), frame.end(), octets);
-    rte_ring_enqueue(to_worker_, buffer);
+    return made;
   }
+  void send(const Octets& frame) { rte_ring_enqueue(to_worker_, buffer(frame)); }
 
   template <class Take>
   void receive(Take&& take) {
@@ -113,9 +114,11 @@ class SoftwarePop {
   struct Options {
     std::string state_directory;
     Instant start = kStart;
+    std::uint32_t worker = 0, workers = 1;
+    std::vector<HandoverRing<Handover>*> inbound{}, outbound{};
   };
   SoftwarePop() : SoftwarePop(Options{}) {}
-  explicit SoftwarePop(const Options& options) : now(options.start) {
+  explicit SoftwarePop(const Options& options) : now(options.start), index_(options.worker) {
     static int serial = 0;
     Result<Mempool> made = make_mempool("pool" + std::to_string(serial++), 4095);
     EXPECT_TRUE(made) << made.error().text();
@@ -130,13 +133,16 @@ class SoftwarePop {
     Forwarder::Options forwarding;
     forwarding.state_directory = options.state_directory;
     forwarding.flow_capacity = 1024;
-    forwarding.counters = &telemetry->workers[0];
+    forwarding.worker = options.worker;
+    forwarding.worker_count = options.workers;
+    forwarding.counters = &telemetry->workers[options.worker];
     forwarding.endpoints = telemetry->endpoints;
     auto forwarder = Forwarder::open(forwarding, now);
     EXPECT_TRUE(forwarder) << forwarder.error().text();
     forwarder_ = std::move(*forwarder);
     worker = std::make_unique<Worker>(Worker::Wiring{ports_, *pool_, *telemetry, *forwarder_, tables, events,
-                                                     [] {}, 1024, false, [this] { return now; }, 7});
+                                                     [] {}, 1024, false, [this] { return now; }, 7,
+                                                     options.worker, options.inbound, options.outbound});
   }
 
   // Before the ports and the buffers it holds.
@@ -160,6 +166,12 @@ class SoftwarePop {
   void send(std::uint16_t port, FrameSpec spec) {
     spec.to = ports_[port].mac();
     send(port, build(spec));
+  }
+
+  // The same as a buffer that is on no port.
+  rte_mbuf* buffer(std::uint16_t port, FrameSpec spec) {
+    spec.to = ports_[port].mac();
+    return wires_[port]->buffer(build(spec));
   }
 
   // One round of the worker; what it sent is answered by the neighbours or kept in `frames`.
@@ -192,10 +204,10 @@ class SoftwarePop {
 
   [[nodiscard]] const MacAddress& own_mac(std::uint16_t port) const { return ports_[port].mac(); }
   [[nodiscard]] std::uint64_t drops(DropReason reason) const {
-    return telemetry->workers[0].drops[static_cast<std::size_t>(reason)].load();
+    return telemetry->workers[index_].drops[static_cast<std::size_t>(reason)].load();
   }
   [[nodiscard]] std::uint64_t verdicts(telemetry::Verdict verdict) const {
-    return telemetry->workers[0].packets[static_cast<std::size_t>(verdict)].load();
+    return telemetry->workers[index_].packets[static_cast<std::size_t>(verdict)].load();
   }
   [[nodiscard]] telemetry::LinkState state(std::uint32_t link) const {
     return static_cast<telemetry::LinkState>(telemetry->links[link].state.load());
@@ -279,6 +291,7 @@ class SoftwarePop {
     return true;
   }
 
+  std::uint32_t index_;  // of the worker
   NtpClock peer_clock_{Instant{0}, seconds(1'600'000'000)};
   Mempool pool_;
   std::vector<std::unique_ptr<Wire>> wires_;
