@@ -59,7 +59,8 @@ std::vector<std::pair<std::string, Cursor>> entries(Map& map, std::string_view k
 }
 
 void read_pops(Map& root, Policy& policy) {
-  root.needs("pops", "the PoPs with their prefixes, such as \"pops: {syd: {prefixes: [10.1.0.0/16]}}\"");
+  const bool given =
+      root.needs("pops", "the PoPs with their prefixes, such as \"pops: {syd: {prefixes: [10.1.0.0/16]}}\"");
   for (const auto& [name, at] : entries(root, "pops", kMaxPops)) {
     Policy::Pop pop{name, id_from_name<PopId>(name), {}};
     Map map(at, root.report());
@@ -78,6 +79,10 @@ void read_pops(Map& root, Policy& policy) {
     }
     policy.pops.push_back(std::move(pop));
   }
+  using Kind = yaml::Node::Kind;
+  const bool a_map = given && (root.child("pops")->is(Kind::map) || root.child("pops")->is(Kind::null));
+  if (a_map && policy.pops.empty())
+    root.report().add("pops", "declares no PoP; give at least this one, with its prefixes");
   policy.own_pop = kNoIndex;
   if (root.needs("pop", "the name of this PoP"))
     policy.own_pop = find_named(root, *root.child("pop"), policy.pops, "PoP");

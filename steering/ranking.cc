@@ -151,6 +151,8 @@ RankedPath Evaluation::remember_one(const PathInput& input, const RankedPath* ol
 
 // Usable before not, known before unknown, then by damped cost; equal ones stay as they were.
 void Evaluation::order() {
+  for (RankedPath& path : next_.paths)
+    if (!in_grace(path)) path.damped.reset();
   const bool by_fixed_terms = first_ || policy_changed_;
   std::stable_sort(next_.paths.begin(), next_.paths.end(), [&](const RankedPath& a, const RankedPath& b) {
     if ((a.usable == Usable::yes) != (b.usable == Usable::yes)) return a.usable == Usable::yes;

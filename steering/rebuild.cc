@@ -22,7 +22,8 @@ Ranking settled_ranking(const std::vector<PathInput>& known, const std::vector<P
     RankedPath ranked;
     ranked.path = path;
     ranked.cost = input->cost;
-    ranked.active = active;
+    ranked.usable = input->usable;
+    ranked.active = active && input->usable == Usable::yes;
     ranking.paths.push_back(ranked);
   };
   for (std::size_t i = 0; i < found.size(); ++i) add(found[i], i < active_count);
@@ -30,10 +31,10 @@ Ranking settled_ranking(const std::vector<PathInput>& known, const std::vector<P
   return ranking;
 }
 
-std::vector<PathInput> inputs_to(const Policy& policy, std::size_t pop) {
+std::vector<PathInput> inputs_to(const Policy& policy, std::size_t pop, Usable usable) {
   std::vector<PathInput> inputs;
   for (const Way& way : ways_to(policy, pop))
-    inputs.push_back({path_of(policy, pop, way), fixed_cost(policy, way), Usable::yes});
+    inputs.push_back({path_of(policy, pop, way), fixed_cost(policy, way), usable});
   return inputs;
 }
 
@@ -63,7 +64,11 @@ Ranking rank_as_before(const Policy& policy, const Policy::Service& service, con
                        Instant now) {
   std::vector<PathInput> known;
   for (const std::size_t pop : pops_of(policy, service)) {
-    const std::vector<PathInput> inputs = inputs_to(policy, pop);
+    // That the operator drained a PoP is no news to the first evaluation.
+    const bool drained = std::all_of(service.endpoints.begin(), service.endpoints.end(), [&](std::size_t i) {
+      return policy.endpoints[i].pop != pop || policy.endpoints[i].drain;
+    });
+    const std::vector<PathInput> inputs = inputs_to(policy, pop, drained ? Usable::drained : Usable::yes);
     known.insert(known.end(), inputs.begin(), inputs.end());
   }
   std::vector<Path> found;
@@ -87,7 +92,7 @@ std::optional<PopRoute> rebuild_pop(const Policy& policy, std::size_t pop, const
     std::vector<Path> found;
     for (std::uint32_t i = 0; i < record->link_count; ++i)
       found.push_back({policy.pops[pop].id, link_at(table, table.link_order[record->first_link + i])});
-    return PopRoute{policy.pops[pop].id, settled_ranking(inputs_to(policy, pop), found, 1, now)};
+    return PopRoute{policy.pops[pop].id, settled_ranking(inputs_to(policy, pop, Usable::yes), found, 1, now)};
   }
   return std::nullopt;
 }

@@ -152,8 +152,7 @@ std::string join(std::string_view path, std::size_t index) {
 }
 
 void Report::learn(const Node& node, const std::string& path) {
-  const bool leaf = node.kind == Node::Kind::scalar || node.kind == Node::Kind::null;
-  places_.emplace_back(path, leaf ? node.mark : node.key_mark);
+  places_.emplace_back(path, node.kind == Node::Kind::scalar ? node.mark : node.key_mark);
   for (std::size_t i = 0; i < node.children.size(); ++i)
     learn(node.children[i], node.kind == Node::Kind::map ? join(path, node.children[i].key) : join(path, i));
 }

@@ -47,7 +47,7 @@ class Report {
  public:
   explicit Report(std::string file) : file_(std::move(file)) {}
 
-  // Where the value at each path is: its own mark, or the key's when it is a map or a sequence.
+  // Where the value at each path is: its own mark, or the key's when it is no scalar.
   void learn_places(const Node& root);
   // At the place of `path`, or of the nearest part of it that is in the file. "" is the whole policy.
   void add(std::string_view path, std::string what);

@@ -77,10 +77,10 @@ std::vector<std::pair<std::string, Cursor>> Map::named() {
   closed_ = false;
   std::vector<std::pair<std::string, Cursor>> out;
   if (!at_.is(Node::Kind::map)) return out;
+  std::set<std::string_view> seen;
   for (const Node& child : at_.node->children) {
     const Result<std::string> name = parse_name(child.key);
-    const bool again =
-        std::any_of(out.begin(), out.end(), [&](const auto& o) { return o.first == child.key; });
+    const bool again = !seen.insert(child.key).second;
     if (!name)
       report_.add(child.key_mark, path(child.key), name.error().what);
     else if (!again)  // reported already

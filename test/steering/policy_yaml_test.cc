@@ -145,12 +145,12 @@ TEST(PolicyYaml, LimitsOfTheTableAreLimitsOfThePolicy) {
 TEST(PolicyYaml, AHostileFileIsReadInLittleTime) {
   // Each would take minutes if any step were quadratic; the suite's time limit is the assertion.
   std::string names = "version: 1\npops:\n";
-  for (int i = 0; i < 60'000; ++i) names += " p" + std::to_string(i) + ": {}\n";
+  for (int i = 0; i < 20'000; ++i) names += " p" + std::to_string(i) + ": {}\n";
   EXPECT_FALSE(parse_policy(names, "x"));
   std::string keys;
-  for (int i = 0; i < 60'000; ++i) keys += "k" + std::to_string(i) + ": 1\n";
+  for (int i = 0; i < 20'000; ++i) keys += "k" + std::to_string(i) + ": 1\n";
   EXPECT_FALSE(parse_policy(keys, "x"));
-  EXPECT_FALSE(parse_policy(std::string(500'000, '['), "x"));
+  EXPECT_FALSE(parse_policy(std::string(200'000, '['), "x"));
 }
 
 TEST(PolicyYaml, FilesThatAreNoFiles) {
