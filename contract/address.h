@@ -28,7 +28,8 @@ struct IpAddress {
   // Multicast, broadcast, loopback, unspecified: never the address of one host on a link.
   [[nodiscard]] bool is_unicast() const;
 
-  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
+  friend auto operator<=>(const IpAddress&,  // NOLINT(modernize-use-nullptr): clang-tidy 14 misreads <=>
+                          const IpAddress&) = default;  // NOLINT(modernize-use-nullptr)
 };
 
 struct Prefix {

@@ -263,10 +263,12 @@ Result<void> validate_services(const Table& table, Claims& claims) {
   result = each(table.candidates, "candidates", kMaxFileSize,
                 [&](std::size_t i, Check& check) { check_candidate(table, table.candidates[i], check); });
   if (!result) return result;
-  result = each(table.tiers, "tiers", kMaxServices * kMaxTiersPerService, [&](std::size_t i, Check& check) {
-    check.range(table.tiers[i].first_candidate, table.tiers[i].candidate_count, table.candidates.size(),
-                kMaxCandidatesPerTier, "its candidates are not within candidates");
-  });
+  result = each(table.tiers, "tiers", std::size_t{kMaxServices} * kMaxTiersPerService,
+                [&](std::size_t i, Check& check) {
+                  check.range(table.tiers[i].first_candidate, table.tiers[i].candidate_count,
+                              table.candidates.size(), kMaxCandidatesPerTier,
+                              "its candidates are not within candidates");
+                });
   if (!result) return result;
   return each(table.services, "services", kMaxServices,
               [&](std::size_t i, Check& check) { check_service(table, table.services[i], claims, check); });

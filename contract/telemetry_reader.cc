@@ -226,7 +226,7 @@ Result<Snapshot> Reader::read() {
     snapshot.ports.push_back(port_sample(layout_->ports[i]));
   }
   for (const LinkSlot& slot : layout_->links) {
-    if (auto sample = link_sample(slot)) snapshot.links.push_back(std::move(*sample));
+    if (const auto sample = link_sample(slot)) snapshot.links.push_back(*sample);
   }
   for (const EndpointSlot& slot : layout_->endpoints) {
     const EndpointId id{slot.id.load(std::memory_order_acquire)};
