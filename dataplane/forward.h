@@ -46,7 +46,7 @@ class Forwarder {
     // Where the flow state lives: a directory that passes the checks of contract/directory.h and is locked
     // by the caller, on tmpfs so that it ends with the host's uptime. Empty: it ends with the process.
     std::string state_directory;
-    std::uint32_t flow_capacity = 1U << 18U;         // flows; about 90 octets each
+    std::uint32_t flow_capacity = 1U << 18U;         // flows; about 120 octets each
     std::uint32_t worker = 0, worker_count = 1;      // worker < worker_count <= 16
     telemetry::WorkerSlot* counters = nullptr;       // required; the flow fields of it are written here only
     std::span<telemetry::EndpointSlot> endpoints{};  // slots are given out here, by id; may be empty

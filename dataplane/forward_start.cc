@@ -18,7 +18,7 @@ constexpr LinkView kNeverSeen = {~std::uint64_t{0}, ~std::uint64_t{0}};
 
 }  // namespace
 
-Forwarder::Impl::Impl(const Options& given, FlowFile opened)
+Forwarder::Impl::Impl(const Options& given, FlowFile opened, Instant now)
     : options(given),
       file(std::move(opened)),
       notices(file.notices()),
@@ -28,9 +28,12 @@ Forwarder::Impl::Impl(const Options& given, FlowFile opened)
       rests(rests_for(given.flow_capacity)),
       share(file.header().seed),
       ends(file.header().snat_addresses, ports, rests, given.endpoints,
-           static_cast<std::uint32_t>(file.header().seed.a)),
+           // Another one each start, unlike the seed of the file.
+           static_cast<std::uint32_t>(fold_multiply(file.header().seed.a ^ static_cast<std::uint64_t>(now.ns),
+                                                    file.header().seed.b | 1U))),
       seed(file.header().seed),
-      links(kNeverSeen) {}
+      links(kNeverSeen),
+      swept(now) {}
 
 Forwarder::Forwarder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Forwarder::~Forwarder() = default;
@@ -39,8 +42,7 @@ Result<std::unique_ptr<Forwarder>> Forwarder::open(const Options& options, Insta
   Result<FlowFile> file =
       FlowFile::open({options.state_directory, options.flow_capacity, options.worker, options.worker_count});
   if (!file) return file.error();
-  auto impl = std::make_unique<Impl>(options, std::move(*file));
-  impl->swept = now;
+  auto impl = std::make_unique<Impl>(options, std::move(*file), now);
   if (impl->flows.size() != 0) {
     impl->notices.push_back(std::to_string(impl->flows.size()) + " flows found in " +
                             options.state_directory);

@@ -29,7 +29,7 @@ inline constexpr Nanos kClosedLinger = std::chrono::seconds(10);  // for the las
 inline constexpr std::uint8_t kSynRepeats = 2;  // the second unanswered repeat goes to the next candidate
 
 struct Forwarder::Impl {
-  Impl(const Options& options, FlowFile opened);
+  Impl(const Options& options, FlowFile opened, Instant now);
 
   // forward.cc
   ForwardResult to_endpoint(Packet& packet, Place service, Instant now);

@@ -71,6 +71,19 @@ TEST_F(ForwardRestart, PortsInUseAreNotGivenOutAgain) {
   }
 }
 
+// What rested is forgotten with the process, so the next one starts its search somewhere else.
+TEST_F(ForwardRestart, PortsFreedShortlyBeforeAreNotUsedAtOnce) {
+  ForwardLab lab(lab_table(), 1000, directory_);
+  const Outcome old = lab.establish(40000);
+  lab.send(ForwardLab::from_client(40000, kRst, 1001));
+  lab.sweep(std::chrono::seconds(12));
+  ASSERT_EQ(lab.worker.flows.load(), 0U);
+  lab.open();
+  const Outcome again = lab.send(ForwardLab::from_client(40000, kSyn, 1000));
+  ASSERT_EQ(again.destination(), old.destination());
+  EXPECT_NE(again.source_port(), old.source_port());
+}
+
 TEST_F(ForwardRestart, WhatTheNewTableDoesNotHaveIsReset) {
   ForwardLab lab(lab_table(), 1000, directory_);
   const Outcome syn = lab.establish(40000);
@@ -120,16 +133,17 @@ TEST_F(ForwardRestart, KilledAtAnyMoment) {
   for (std::uint32_t round = 0; round < 200; ++round) {
     const pid_t child = fork();
     if (child == 0) {
-      ForwardLab lab(lab_table(), 300, directory_);
+      ForwardLab lab(lab_table(), 60, directory_);
       for (std::uint32_t i = 0;; ++i) {
-        const auto port = static_cast<std::uint16_t>(1 + (i * 7 + round) % 400);
+        const auto port = static_cast<std::uint16_t>(1 + (i * 7 + round) % 80);
         const Outcome syn = lab.send(ForwardLab::from_client(port, kSyn, i / 3));
         if (syn.sent() && i % 5 == 0) {
           lab.send(ForwardLab::from_endpoint(syn, kSyn | kAck, 5000, i / 3 + 1));
           lab.send(ForwardLab::from_client(port, kAck, i / 3 + 1, 5001));
         }
-        if (i % 50 == 0) lab.sweep(std::chrono::seconds(10));
-        if (i == 100) started->store(round + 1);
+        lab.now = lab.now + std::chrono::milliseconds(200);
+        lab.forwarder->sweep(lab.links, lab.now, 100, [](auto) {});
+        if (i == 20) started->store(round + 1);
       }
     }
     while (started->load() != round + 1) std::this_thread::sleep_for(std::chrono::microseconds(100));
@@ -137,12 +151,12 @@ TEST_F(ForwardRestart, KilledAtAnyMoment) {
     ASSERT_EQ(kill(child, SIGKILL), 0);
     ASSERT_EQ(waitpid(child, nullptr, 0), child);
 
-    ForwardLab lab(lab_table(), 300, directory_);
+    ForwardLab lab(lab_table(), 60, directory_);
     const std::uint64_t flows = lab.worker.flows.load();
     ASSERT_EQ(lab.worker.flows_recovered.load(), flows);
     recovered += flows;
     std::uint64_t seen = 0;
-    for (std::uint16_t port = 1; port <= 400; ++port) {
+    for (std::uint16_t port = 1; port <= 80; ++port) {
       const Outcome data = lab.send(ForwardLab::from_client(port, kAck, 1, 1, {1}));
       if (!data.sent()) continue;
       ++seen;
