@@ -31,6 +31,8 @@ def parser():
     up = verb("up", "bring it up")
     up.add_argument("--build-dir", help="where the programs are (default build/release)")
     up.add_argument("--driver", choices=DRIVERS, default=DRIVERS[0], help="of the data planes' ports")
+    up.add_argument("--gentle", action="store_true",
+                    help="for a slow machine: links are down after 20 silent probe intervals, not 3")
     verb("down", "end it; nothing is left")
     verb("status", "what runs, the links as the wires and as the data planes have them").add_argument(
         "--json", action="store_true")
@@ -128,7 +130,8 @@ def act(lab, given):
 
 def main():
     given = parser().parse_args()
-    lab = Lab(given.run, getattr(given, "build_dir", None), getattr(given, "driver", DRIVERS[0]))
+    lab = Lab(given.run, getattr(given, "build_dir", None), getattr(given, "driver", DRIVERS[0]),
+              getattr(given, "gentle", False))
     try:
         sys.exit(act(lab, given))
     except namespaces.Unsupported as reason:

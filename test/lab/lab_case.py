@@ -24,8 +24,6 @@ PATIENCE_S = 30.0
 BUILD_DIR = os.environ.get("PERIGEE_BUILD_DIR", os.path.join(rundir.SOURCE_DIR, "build", "dev"))
 RUN_DIR = rundir.for_build(BUILD_DIR)
 
-GENTLE = (("detect: 3", "detect: 20"), ("timeout: 300ms", "timeout: 2s"))
-
 wait_for = observe.wait_for
 
 
@@ -36,7 +34,7 @@ class LabCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.lab = lab_module.Lab(RUN_DIR, BUILD_DIR, changes=GENTLE)
+        cls.lab = lab_module.Lab(RUN_DIR, BUILD_DIR, gentle=True)
         cls.lab.down()  # of a test that was killed
         cls.addClassCleanup(cls._down)
         began = time.monotonic()
