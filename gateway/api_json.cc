@@ -186,12 +186,6 @@ json::object link_json(const Snapshot& snapshot, std::size_t index, Instant now)
 
 }  // namespace
 
-const telemetry::Window* fresh_window(const Snapshot& snapshot, const telemetry::LinkSample& sample,
-                                      Instant now) {
-  if (!snapshot.policy || !snapshot.dataplane_alive() || !sample.window) return nullptr;
-  return now - sample.window->end <= snapshot.policy->steering.window ? &*sample.window : nullptr;
-}
-
 json::value status_json(const Snapshot& snapshot, Instant now) {
   const std::vector<std::string> reasons = not_ready_reasons(snapshot);
   return json::object{
@@ -215,6 +209,20 @@ json::value links_json(const Snapshot& snapshot, Instant now) {
 json::value readiness_json(const Snapshot& snapshot) {
   const std::vector<std::string> reasons = not_ready_reasons(snapshot);
   return json::object{{"ready", reasons.empty()}, {"reasons", strings(reasons)}};
+}
+
+const char* name_of(ChangeResult result) {
+  switch (result) {
+    case ChangeResult::accepted:
+      return "accepted";
+    case ChangeResult::invalid:
+      return "invalid";
+    case ChangeResult::refused:
+      return "refused";
+    case ChangeResult::no_dataplane:
+      return "no_dataplane";
+  }
+  return "";
 }
 
 json::value change_json(const Change& change) {

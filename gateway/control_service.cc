@@ -32,20 +32,6 @@ class Turn {
 
 }  // namespace
 
-const char* name_of(ChangeResult result) {
-  switch (result) {
-    case ChangeResult::accepted:
-      return "accepted";
-    case ChangeResult::invalid:
-      return "invalid";
-    case ChangeResult::refused:
-      return "refused";
-    case ChangeResult::no_dataplane:
-      return "no_dataplane";
-  }
-  return "";
-}
-
 ControlService::ControlService(asio::io_context& io, ControlLoop loop, PolicyFile file, const Log& log,
                                Nanos acknowledge_within)
     : io_(io),

@@ -11,23 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "gateway/change.h"
 #include "gateway/control_loop.h"
 #include "gateway/health_checker.h"
 #include "gateway/log.h"
 #include "gateway/policy_file.h"
 
 namespace perigee::gateway {
-
-enum class ChangeResult : std::uint8_t { accepted, invalid, refused, no_dataplane };
-[[nodiscard]] const char* name_of(ChangeResult result);
-
-// The answer to apply and reload; docs/api.md says what each result means for file and policy.
-struct Change {
-  ChangeResult result = ChangeResult::accepted;
-  std::uint64_t generation = 0;  // of the table; 0: none
-  std::string reason;
-  std::vector<std::string> errors;
-};
 
 class ControlService {
  public:

@@ -8,6 +8,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <random>
 
+#include "gateway/health_check.h"
+
 namespace perigee::gateway {
 
 namespace asio = boost::asio;

@@ -6,7 +6,6 @@
 #include <sstream>
 #include <utility>
 
-#include "gateway/api_json.h"
 #include "gateway/json_units.h"
 #include "perigee_version.h"
 

@@ -39,4 +39,10 @@ std::vector<std::string> not_ready_reasons(const Snapshot& snapshot) {
   return reasons;
 }
 
+const telemetry::Window* fresh_window(const Snapshot& snapshot, const telemetry::LinkSample& sample,
+                                      Instant now) {
+  if (!snapshot.policy || !snapshot.dataplane_alive() || !sample.window) return nullptr;
+  return now - sample.window->end <= snapshot.policy->steering.window ? &*sample.window : nullptr;
+}
+
 }  // namespace perigee::gateway

@@ -14,7 +14,7 @@
 #include "contract/table.h"
 #include "contract/telemetry_file.h"
 #include "contract/units.h"
-#include "gateway/health_check.h"
+#include "gateway/check_result.h"
 #include "steering/conditions.h"
 #include "steering/health.h"
 #include "steering/policy.h"
@@ -81,6 +81,11 @@ inline constexpr Nanos kAcknowledgeGrace = std::chrono::seconds(2);
 
 // Why the gateway is not ready, for people; empty: it is.
 [[nodiscard]] std::vector<std::string> not_ready_reasons(const Snapshot& snapshot);
+
+// The window of a link while it says something: the data plane is alive, and it was taken within the policy's
+// steering window; else null.
+[[nodiscard]] const telemetry::Window* fresh_window(const Snapshot& snapshot,
+                                                    const telemetry::LinkSample& sample, Instant now);
 
 // The one place where threads meet: writer the control loop, readers the admin thread. A mutex for the time
 // of a pointer copy; nothing here is in a request's path.

@@ -1,0 +1,234 @@
+// One check and the checker around it, against real sockets on loopback.
+#include "gateway/health_check.h"
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <csignal>
+#include <functional>
+
+#include "gateway/health_checker.h"
+#include "test/gateway/fake_dataplane.h"
+#include "test/gateway/loopback.h"
+#include "test/gateway/tls_endpoint.h"
+
+namespace perigee::gateway::test {
+namespace {
+
+using namespace std::chrono_literals;
+namespace asio = boost::asio;
+
+const IpAddress kLoopback = IpAddress::v4(127, 0, 0, 1);
+
+Policy::Health patient_check() {
+  Policy::Health check;
+  check.timeout = 10s;
+  return check;
+}
+
+CheckResult check(std::uint16_t port, const Policy::Health& what) {
+  asio::io_context io;
+  asio::ssl::context tls(asio::ssl::context::tls_client);
+  std::optional<CheckResult> result;
+  asio::co_spawn(io, check_endpoint({kLoopback, port}, what, tls),
+                 [&](std::exception_ptr failed, CheckResult checked) {
+                   if (failed) std::rethrow_exception(failed);
+                   result = std::move(checked);
+                 });
+  io.run();
+  return result.value();
+}
+
+CheckResult check_against(const std::string& response, const Policy::Health& what) {
+  const ScriptedEndpoint endpoint(answering(response));
+  return check(endpoint.port(), what);
+}
+
+TEST(HealthCheckTest, AGoodStatusPasses) {
+  const CheckResult result = check_against(http_response("200 OK", "fine"), patient_check());
+  EXPECT_EQ(result.finding, CheckFinding::ok) << result.detail;
+  EXPECT_EQ(result.outcome(), CheckOutcome::passed);
+  EXPECT_EQ(result.status, 200U);
+  ASSERT_TRUE(result.connect_rtt);
+  EXPECT_GT(*result.connect_rtt, 0ns);
+}
+
+TEST(HealthCheckTest, AsksForThePathWithAHost) {
+  std::string request;
+  {
+    const ScriptedEndpoint endpoint([&](const Socket& client) {
+      request = client.read_until("\r\n\r\n");
+      client.send(http_response("204 No Content", ""));
+    });
+    Policy::Health what = patient_check();
+    what.path = "/v1/health?full=1";
+    what.status = 204;
+    EXPECT_EQ(check(endpoint.port(), what).finding, CheckFinding::ok);
+    EXPECT_NE(request.find("Host: 127.0.0.1:" + std::to_string(endpoint.port()) + "\r\n"), std::string::npos);
+  }
+  EXPECT_EQ(request.find("GET /v1/health?full=1 HTTP/1.1\r\n"), 0U) << request;
+}
+
+TEST(HealthCheckTest, AnotherStatusFails) {
+  const CheckResult result = check_against(http_response("500 No", "fine"), patient_check());
+  EXPECT_EQ(result.finding, CheckFinding::bad_status);
+  EXPECT_EQ(result.outcome(), CheckOutcome::failed);
+  EXPECT_EQ(result.detail, "status 500, not 200");
+}
+
+TEST(HealthCheckTest, TheBodyMustContainTheText) {
+  Policy::Health what = patient_check();
+  what.body = "\"ready\":true";
+  EXPECT_EQ(check_against(http_response("200 OK", "{\"ready\":true}"), what).finding, CheckFinding::ok);
+  EXPECT_EQ(check_against(http_response("200 OK", "{\"ready\":false}"), what).finding,
+            CheckFinding::bad_body);
+  EXPECT_EQ(check_against("HTTP/1.1 200 OK\r\n\r\n{\"ready\":true}", what).finding, CheckFinding::ok)
+      << "a body that ends with the connection";
+}
+
+TEST(HealthCheckTest, ABodyWithoutEndIsTooLarge) {
+  Policy::Health what = patient_check();
+  what.body = "needle";
+  const std::string endless(kMaxCheckResponse + 1, 'x');
+  EXPECT_EQ(check_against("HTTP/1.1 200 OK\r\n\r\n" + endless, what).finding, CheckFinding::too_large);
+  EXPECT_EQ(check_against("HTTP/1.1 200 OK\r\nX: " + endless, what).finding, CheckFinding::too_large);
+}
+
+TEST(HealthCheckTest, NothingListening) {
+  const CheckResult result = check(closed_port(), patient_check());
+  EXPECT_EQ(result.finding, CheckFinding::refused);
+  EXPECT_EQ(result.outcome(), CheckOutcome::connect_refused);
+  EXPECT_FALSE(result.connect_rtt);
+}
+
+TEST(HealthCheckTest, AnEndpointThatNeverAnswers) {
+  Policy::Health what;
+  what.timeout = 50ms;
+  const ScriptedEndpoint endpoint([](const Socket& client) { (void)client.read_all(); });
+  const CheckResult result = check(endpoint.port(), what);
+  EXPECT_EQ(result.finding, CheckFinding::timeout);
+  EXPECT_EQ(result.outcome(), CheckOutcome::failed) << "it did connect";
+}
+
+TEST(HealthCheckTest, ConnectionsThatBreakAndNonsense) {
+  EXPECT_EQ(check_against("", patient_check()).finding, CheckFinding::reset);
+  EXPECT_EQ(check_against("HTTP/1.1 200", patient_check()).finding, CheckFinding::reset);
+  EXPECT_EQ(check_against("SSH-2.0-OpenSSH_9.2\r\n\r\n", patient_check()).finding, CheckFinding::malformed);
+}
+
+TEST(HealthCheckTest, TcpOnlyConnects) {
+  Policy::Health what = patient_check();
+  what.type = Policy::Health::Type::tcp;
+  const Listener listener;
+  EXPECT_EQ(check(listener.port(), what).finding, CheckFinding::ok);
+  EXPECT_EQ(check(closed_port(), what).finding, CheckFinding::refused);
+}
+
+TEST(HealthCheckTest, Https) {
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets whose peer may be gone
+  const TlsIdentity identity;
+  Policy::Health what = patient_check();
+  what.type = Policy::Health::Type::https;
+  {
+    const ScriptedEndpoint endpoint(identity.answering(http_response("200 OK", "")));
+    const CheckResult result = check(endpoint.port(), what);
+    EXPECT_EQ(result.finding, CheckFinding::ok) << result.detail;
+  }
+  {
+    const ScriptedEndpoint endpoint(identity.answering(http_response("503 No", "")));
+    EXPECT_EQ(check(endpoint.port(), what).finding, CheckFinding::bad_status);
+  }
+  EXPECT_EQ(check_against(http_response("200 OK", ""), what).finding, CheckFinding::tls_failed);
+}
+
+// --- the checker ---
+
+Policy policy_with(std::uint16_t port) {
+  Policy policy;
+  policy.pops = {{"syd", id_from_name<PopId>("syd"), {}}};
+  Policy::Endpoint endpoint;
+  endpoint.name = "one";
+  endpoint.id = id_from_name<EndpointId>("one");
+  endpoint.address = kLoopback;
+  endpoint.port = port;
+  endpoint.health.interval = 5ms;
+  endpoint.health.timeout = 10s;
+  endpoint.health.fall = 3;
+  endpoint.health.rise = 2;
+  policy.endpoints = {endpoint};
+  return policy;
+}
+
+class HealthCheckerTest : public testing::Test {
+ protected:
+  ~HealthCheckerTest() override { io_.stop(); }
+  bool run_until(const std::function<bool()>& done) {
+    for (int turns = 0; !done() && turns < 4000; ++turns) io_.run_one_for(5ms);
+    return done();
+  }
+  [[nodiscard]] Health verdict() const { return checker_.report().front().state.verdict; }
+  [[nodiscard]] std::uint64_t seen(CheckFinding finding) const {
+    return checker_.report().front().findings[static_cast<std::size_t>(finding)];
+  }
+
+  Lines lines_;
+  Log log_ = lines_.log();
+  asio::io_context io_;
+  HealthChecker checker_{io_.get_executor(), log_};
+};
+
+TEST_F(HealthCheckerTest, FallsAndRisesByTheLaw) {
+  std::atomic<bool> good = true;
+  const ScriptedEndpoint endpoint([&](const Socket& client) {
+    (void)client.read_until("\r\n\r\n");
+    client.send(http_response(good ? "200 OK" : "503 No", ""));
+  });
+  checker_.set_dataplane_alive(true);
+  checker_.follow(policy_with(endpoint.port()));
+  EXPECT_EQ(verdict(), Health::unknown);
+  ASSERT_TRUE(run_until([&] { return verdict() == Health::healthy; }));
+  good = false;
+  ASSERT_TRUE(run_until([&] { return verdict() == Health::unhealthy; }));
+  EXPECT_GE(seen(CheckFinding::bad_status), 3U);
+  good = true;
+  ASSERT_TRUE(run_until([&] { return verdict() == Health::healthy; }));
+  EXPECT_EQ(lines_.count("endpoint_health"), 3) << lines_.text();
+  EXPECT_NE(lines_.text().find("\"detail\":\"status 503, not 200\""), std::string::npos) << lines_.text();
+}
+
+TEST_F(HealthCheckerTest, AnEndpointNobodyListensAtIsDead) {
+  checker_.set_dataplane_alive(true);
+  checker_.follow(policy_with(closed_port()));
+  ASSERT_TRUE(run_until([&] { return verdict() == Health::dead; }));
+}
+
+TEST_F(HealthCheckerTest, WithoutADataPlaneChecksAreShownButDoNotCount) {
+  checker_.follow(policy_with(closed_port()));
+  ASSERT_TRUE(run_until([&] { return seen(CheckFinding::refused) > 5; }));
+  EXPECT_EQ(verdict(), Health::unknown);
+  EXPECT_EQ(checker_.report().front().last->finding, CheckFinding::refused);
+}
+
+TEST_F(HealthCheckerTest, AReloadKeepsWhatIsKnownOfTheSamePlaceOnly) {
+  const ScriptedEndpoint endpoint(answering(http_response("200 OK", "")));
+  checker_.set_dataplane_alive(true);
+  Policy policy = policy_with(endpoint.port());
+  checker_.follow(policy);
+  ASSERT_TRUE(run_until([&] { return verdict() == Health::healthy; }));
+  checker_.follow(policy);
+  EXPECT_EQ(verdict(), Health::healthy);
+  policy.endpoints[0].health.fall = 5;
+  checker_.follow(policy);
+  EXPECT_EQ(verdict(), Health::healthy);
+  policy.endpoints[0].port = closed_port();
+  checker_.follow(policy);
+  EXPECT_EQ(verdict(), Health::unknown);
+  ASSERT_TRUE(run_until([&] { return verdict() == Health::dead; }));
+  policy.endpoints.clear();
+  checker_.follow(policy);
+  EXPECT_TRUE(checker_.report().empty());
+}
+
+}  // namespace
+}  // namespace perigee::gateway::test

@@ -1,0 +1,80 @@
+// A snapshot with known values: the policy of fake_dataplane.h, a living data plane, one link measured.
+#pragma once
+
+#include "gateway/snapshot.h"
+#include "steering/policy_yaml.h"
+#include "test/gateway/fake_dataplane.h"
+
+namespace perigee::gateway::test {
+
+inline constexpr Instant kNow{1'000'000'000'000};
+
+inline telemetry::LinkSample known_link_sample() {
+  using namespace std::chrono_literals;
+  telemetry::LinkSample sample;
+  sample.id = id_from_name<LinkId>("syd-mel");
+  sample.incarnation = 1;
+  sample.state = telemetry::LinkState::degraded;
+  sample.state_since = kNow - 12s;
+  sample.last_sample = kNow - 250ms;
+  sample.sent = 110;
+  sample.received = 100;
+  sample.lost = 5;
+  sample.late = 4;
+  sample.duplicate = 3;
+  sample.reordered = 2;
+  sample.invalid[static_cast<std::size_t>(telemetry::InvalidReply::ttl)] = 7;
+  sample.rtt_buckets[0] = 1;   // to 100 us
+  sample.rtt_buckets[7] = 98;  // to 5 ms
+  sample.rtt_buckets[20] = 1;  // beyond 1 s
+  sample.rtt_sum_ns = 1'500'000'000;
+  sample.window = telemetry::Window{kNow - 100ms, 4ms, 4500us, 9ms, 100, 1, 50};
+  return sample;
+}
+
+inline Snapshot known_snapshot() {
+  using namespace std::chrono_literals;
+  Snapshot snapshot;
+  snapshot.at = kNow;
+  snapshot.policy = std::make_shared<const Policy>(parse_policy(policy_text(), "test.yaml").value());
+  snapshot.policy_text = std::make_shared<const std::string>(policy_text());
+  snapshot.policy_status = {
+      "/etc/perigee/policy.yaml", "2026-11-30T00:00:00.000Z", "2026-11-30T00:00:00.000Z", true, {}};
+  telemetry::Snapshot telemetry;
+  telemetry.incarnation = 1;
+  telemetry.pid = 4711;
+  telemetry.started = kNow - 60s;
+  telemetry.heartbeat = kNow - 10ms;
+  telemetry.flow_capacity = 1000;
+  telemetry.in_force = telemetry::TableReport{{1, 12, 3}, kNow, ""};
+  telemetry.links = {known_link_sample()};
+  telemetry.workers.packets = {1, 2, 3, 4, 5};
+  telemetry.workers.drops[static_cast<std::size_t>(DropReason::no_flow)] = 5;
+  telemetry.workers.flows = 10;
+  telemetry.workers.poll_gap_last_ns = 2'000'000;
+  telemetry.workers.poll_gap_max_ns = 8'000'000;
+  telemetry.workers.snat_ports_used = 16;
+  telemetry.workers.snat_ports_total = 64;
+  telemetry.endpoints = {{id_from_name<EndpointId>("mel-1"), 40, 3}};
+  snapshot.telemetry = telemetry;
+  snapshot.table = TableStatus{{1, 12, 3}, "2026-11-30T00:00:00.000Z", kNow, TableState::in_force, "", 1};
+  snapshot.health.resize(2);
+  snapshot.health[0].state.verdict = Health::healthy;
+  snapshot.health[0].state.since = kNow - 30s;
+  snapshot.health[0].last = CheckResult{CheckFinding::ok, "", 5ms, 200};
+  snapshot.health[0].last_at = kNow - 300ms;
+  snapshot.health[0].findings[0] = 6;
+  snapshot.conditions = conditions_of(*snapshot.policy, &*snapshot.telemetry, snapshot.health, kNow);
+  snapshot.route = std::make_shared<const Route>(route(*snapshot.policy, snapshot.conditions, {}, kNow));
+  snapshot.switches[id_from_name<ServiceId>("chat")][0] = 1;
+  return snapshot;
+}
+
+// The same after the data plane's heart stopped.
+inline Snapshot stale_snapshot() {
+  Snapshot snapshot = known_snapshot();
+  snapshot.conditions = {};
+  return snapshot;
+}
+
+}  // namespace perigee::gateway::test

@@ -1,0 +1,174 @@
+#include "gateway/metrics.h"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <functional>
+
+#include "test/gateway/known_snapshot.h"
+
+namespace perigee::gateway::test {
+namespace {
+
+// Serves one snapshot at one moment.
+class Fixed : public prometheus::Collectable {
+ public:
+  Fixed(Snapshot snapshot, Instant now) : snapshot_(std::move(snapshot)), now_(now) {}
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override {
+    return metric_families(snapshot_, now_);
+  }
+
+ private:
+  Snapshot snapshot_;
+  Instant now_;
+};
+
+std::string text_of(const Snapshot& snapshot, Instant now = kNow) {
+  return metrics_text(Fixed(snapshot, now));
+}
+
+// The samples (no comments) whose line has `part`.
+std::string lines_with(const std::string& text, const std::string& part) {
+  std::istringstream in(text);
+  std::string found;
+  for (std::string line; std::getline(in, line);) {
+    if (line[0] != '#' && line.find(part) != std::string::npos) found += line + "\n";
+  }
+  return found;
+}
+
+constexpr const char* kLink = R"({src_pop="syd",dst_pop="mel",link="syd-mel")";
+
+std::string link_line(const std::string& name, const std::string& more, const std::string& value) {
+  return name + kLink + (more.empty() ? "" : "," + more) + "} " + value + "\n";
+}
+
+TEST(MetricsTest, ALinksGaugesAndCounters) {
+  const std::string text = text_of(known_snapshot());
+  EXPECT_EQ(lines_with(lines_with(text, "syd-mel"), "perigee_link_rtt_window_seconds"),
+            link_line("perigee_link_rtt_window_seconds", "stat=\"min\"", "0.004") +
+                link_line("perigee_link_rtt_window_seconds", "stat=\"p50\"", "0.0045") +
+                link_line("perigee_link_rtt_window_seconds", "stat=\"p99\"", "0.009"));
+  EXPECT_EQ(lines_with(lines_with(text, "syd-mel"), "perigee_link_state"),
+            link_line("perigee_link_state", "state=\"up\"", "0") +
+                link_line("perigee_link_state", "state=\"degraded\"", "1") +
+                link_line("perigee_link_state", "state=\"down\"", "0") +
+                link_line("perigee_link_state", "state=\"unknown\"", "0"));
+  const std::string all = lines_with(text, "syd-mel");
+  for (const std::string& line :
+       {link_line("perigee_link_up", "", "1"), link_line("perigee_link_loss_ratio", "", "0.02"),
+        link_line("perigee_link_probes_sent_total", "", "110"),
+        link_line("perigee_link_probes_received_total", "", "100"),
+        link_line("perigee_link_probes_lost_total", "", "5"),
+        link_line("perigee_link_probes_late_total", "", "4"),
+        link_line("perigee_link_probes_duplicate_total", "", "3"),
+        link_line("perigee_link_probes_reordered_total", "", "2"),
+        link_line("perigee_link_probes_invalid_total", "reason=\"ttl\"", "7"),
+        link_line("perigee_link_probes_invalid_total", "reason=\"malformed\"", "0"),
+        link_line("perigee_link_last_sample_age_seconds", "", "0.25")}) {
+    EXPECT_NE(all.find(line), std::string::npos) << line << "\n" << all;
+  }
+}
+
+TEST(MetricsTest, TheHistogramIsCumulativeAtTheExportedEdges) {
+  const std::string all =
+      lines_with(lines_with(text_of(known_snapshot()), "syd-mel"), "perigee_link_rtt_seconds_");
+  for (const std::string& line : {link_line("perigee_link_rtt_seconds_count", "", "100"),
+                                  link_line("perigee_link_rtt_seconds_sum", "", "1.5"),
+                                  link_line("perigee_link_rtt_seconds_bucket", "le=\"0.0001\"", "1"),
+                                  link_line("perigee_link_rtt_seconds_bucket", "le=\"0.003\"", "1"),
+                                  link_line("perigee_link_rtt_seconds_bucket", "le=\"0.005\"", "99"),
+                                  link_line("perigee_link_rtt_seconds_bucket", "le=\"1\"", "99"),
+                                  link_line("perigee_link_rtt_seconds_bucket", "le=\"+Inf\"", "100")}) {
+    EXPECT_NE(all.find(line), std::string::npos) << line << "\n" << all;
+  }
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 21 + 2);
+}
+
+TEST(MetricsTest, AnUnmeasuredLinkHasCountersAtZeroAndNothingElse) {
+  const std::string all = lines_with(text_of(known_snapshot()), "syd-per");
+  for (const char* there :
+       {"perigee_link_rtt_seconds_count", "perigee_link_probes_sent_total", "perigee_link_probes_lost_total",
+        "perigee_link_probes_invalid_total", "state=\"unknown\"} 1"}) {
+    EXPECT_NE(all.find(there), std::string::npos) << there;
+  }
+  for (const char* absent : {"perigee_link_rtt_window_seconds", "perigee_link_up", "perigee_link_loss_ratio",
+                             "perigee_link_last_sample_age_seconds"}) {
+    EXPECT_EQ(all.find(absent), std::string::npos) << all;
+  }
+}
+
+TEST(MetricsTest, WhatIsStaleIsAbsentAndCountersStay) {
+  const std::string all = lines_with(text_of(stale_snapshot()), "syd-mel");
+  for (const char* absent : {"perigee_link_rtt_window_seconds", "perigee_link_up", "perigee_link_loss_ratio",
+                             "perigee_link_last_sample_age_seconds"}) {
+    EXPECT_EQ(all.find(absent), std::string::npos) << all;
+  }
+  EXPECT_NE(all.find(link_line("perigee_link_state", "state=\"unknown\"", "1")), std::string::npos);
+  EXPECT_NE(all.find(link_line("perigee_link_probes_sent_total", "", "110")), std::string::npos);
+  const std::string text = text_of(stale_snapshot());
+  for (const char* absent : {"perigee_dataplane_flows", "perigee_dataplane_poll_gap",
+                             "perigee_snat_ports_used", "perigee_dataplane_table_generation"}) {
+    EXPECT_EQ(text.find(absent), std::string::npos) << absent;
+  }
+}
+
+TEST(MetricsTest, AWindowOlderThanTheSteeringWindowIsStale) {
+  using namespace std::chrono_literals;
+  EXPECT_NE(text_of(known_snapshot(), kNow + 9s).find("perigee_link_loss_ratio"), std::string::npos);
+  EXPECT_EQ(text_of(known_snapshot(), kNow + 11s).find("perigee_link_loss_ratio"), std::string::npos);
+}
+
+TEST(MetricsTest, EndpointsAndServices) {
+  const std::string text = text_of(known_snapshot());
+  EXPECT_EQ(lines_with(text, "perigee_endpoint_healthy"),
+            "perigee_endpoint_healthy{endpoint=\"mel-1\",pop=\"mel\"} 1\n")
+      << "per-1 is unknown, so absent";
+  EXPECT_EQ(lines_with(text, "perigee_service_active_endpoint"),
+            "perigee_service_active_endpoint{service=\"chat\",endpoint=\"mel-1\",pop=\"mel\"} 1\n"
+            "perigee_service_active_endpoint{service=\"chat\",endpoint=\"per-1\",pop=\"per\"} 0\n");
+  EXPECT_EQ(lines_with(text, "perigee_service_switches_total"),
+            "perigee_service_switches_total{service=\"chat\",reason=\"initial\"} 1\n"
+            "perigee_service_switches_total{service=\"chat\",reason=\"rtt\"} 0\n"
+            "perigee_service_switches_total{service=\"chat\",reason=\"failure\"} 0\n"
+            "perigee_service_switches_total{service=\"chat\",reason=\"recovery\"} 0\n"
+            "perigee_service_switches_total{service=\"chat\",reason=\"policy\"} 0\n"
+            "perigee_service_switches_total{service=\"chat\",reason=\"capacity\"} 0\n");
+}
+
+TEST(MetricsTest, DataPlaneAndGateway) {
+  const std::string text = text_of(known_snapshot());
+  for (const char* line :
+       {"perigee_dataplane_up 1\n", "perigee_dataplane_packets_total{result=\"local\"} 1\n",
+        "perigee_dataplane_packets_total{result=\"dropped\"} 5\n",
+        "perigee_dataplane_drops_total{reason=\"no_flow\"} 5\n",
+        "perigee_dataplane_drops_total{reason=\"too_short\"} 0\n", "perigee_dataplane_flows 10\n",
+        "perigee_dataplane_poll_gap_seconds 0.002\n", "perigee_snat_ports_used_ratio 0.25\n",
+        "perigee_table_generation 12\n", "perigee_dataplane_table_generation 12\n",
+        "perigee_policy_last_reload_successful 1\n", "perigee_build_info{version=\""}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
+}
+
+TEST(MetricsTest, WithNothingAtAllTheCountersOfTheDataPlaneExist) {
+  const std::string text = text_of(Snapshot{});
+  EXPECT_NE(text.find("perigee_dataplane_drops_total{reason=\"no_table\"} 0\n"), std::string::npos);
+  EXPECT_NE(text.find("perigee_dataplane_up 0\n"), std::string::npos);
+  EXPECT_NE(text.find("perigee_policy_last_reload_successful 0\n"), std::string::npos);
+  EXPECT_EQ(text.find("perigee_table_generation"), std::string::npos);
+  EXPECT_EQ(text.find("perigee_link"), std::string::npos);
+}
+
+TEST(MetricsTest, PromtoolHasNothingToSay) {
+  if (std::system("command -v promtool >/dev/null") != 0) GTEST_SKIP() << "promtool is not installed";
+  for (const Snapshot& snapshot : {known_snapshot(), stale_snapshot(), Snapshot{}}) {
+    FILE* promtool = ::popen("promtool check metrics", "w");
+    const std::string text = text_of(snapshot);
+    std::fwrite(text.data(), 1, text.size(), promtool);
+    EXPECT_EQ(::pclose(promtool), 0);
+  }
+}
+
+}  // namespace
+}  // namespace perigee::gateway::test
