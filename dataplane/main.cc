@@ -164,8 +164,10 @@ Result<void> serve(const Bootstrap& bootstrap) {
   };
   Worker worker({devices->ports, *devices->pool, telemetry->layout(), **forwarder, tables, events,
                  wake_control, bootstrap.flows, bootstrap.busy, monotonic_now, random_seed()});
+  std::vector<std::uint16_t> mtus;
+  for (const Port& port : devices->ports) mtus.push_back(port.mtu());
   Reloader reloader(
-      {bootstrap.table_dir, bootstrap.table_owner, bootstrap.ports, tables, *telemetry,
+      {bootstrap.table_dir, bootstrap.table_owner, bootstrap.ports, mtus, tables, *telemetry,
        [&worker] { worker.wake(); },
        [](std::string_view event, const std::vector<LogField>& fields) { write_log(event, fields); }});
 

@@ -54,6 +54,14 @@ int packet_socket_on(unsigned interface_index) {
   return -1;
 }
 
+std::optional<ifreq> ask_kernel(const std::string& interface, unsigned long question) {
+  const Descriptor any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  interface.copy(request.ifr_name, IF_NAMESIZE - 1);
+  if (ioctl(any.get(), question, &request) != 0) return std::nullopt;
+  return request;
+}
+
 // For a device without an address of its own (net_ring): locally administered, the same at each start.
 MacAddress local_address(const std::string& name) {
   const std::uint32_t id = stable_id_of(name);
@@ -115,12 +123,11 @@ Result<void> Port::configure(rte_mempool& pool) {
   rte_eth_macaddr_get(id_, &mac);
   std::memcpy(mac_.octets.data(), mac.addr_bytes, mac_.octets.size());
   if (mac_.none()) mac_ = local_address(name_);
-  std::uint16_t mtu = 0;
-  if (rte_eth_dev_get_mtu(id_, &mtu) == 0 && mtu != 0) mtu_ = mtu;
   std::array<char, IF_NAMESIZE> interface {};
   if (info.if_index != 0 && if_indextoname(info.if_index, interface.data()) != nullptr) {
     interface_ = interface.data();
   }
+  mtu_ = ask_mtu();
 
   if (driver == "net_tap") {
     descriptor_ = rte_eth_dev_rx_intr_ctl_q_get_fd(id_, 0);
@@ -180,17 +187,21 @@ std::uint16_t Port::transmit(std::span<rte_mbuf*> packets) {
   return sent;
 }
 
+std::uint16_t Port::ask_mtu() const {
+  std::uint16_t mtu = 0;
+  if (interface_.empty()) return rte_eth_dev_get_mtu(id_, &mtu) == 0 ? mtu : mtu_;
+  const std::optional<ifreq> answer = ask_kernel(interface_, SIOCGIFMTU);
+  return answer ? static_cast<std::uint16_t>(std::min(answer->ifr_mtu, 0xffff)) : mtu_;
+}
+
 bool Port::ask_state() const {
   if (interface_.empty()) {
     rte_eth_link link{};
     return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
   }
   // Drivers over kernel interfaces report what was at their start, so the kernel is asked.
-  const Descriptor any(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  ifreq request{};
-  interface_.copy(request.ifr_name, IF_NAMESIZE - 1);
-  if (ioctl(any.get(), SIOCGIFFLAGS, &request) != 0) return false;
-  return (request.ifr_flags & IFF_UP) != 0 && (request.ifr_flags & IFF_RUNNING) != 0;
+  const std::optional<ifreq> answer = ask_kernel(interface_, SIOCGIFFLAGS);
+  return answer && (answer->ifr_flags & IFF_UP) != 0 && (answer->ifr_flags & IFF_RUNNING) != 0;
 }
 
 bool Port::refresh_state() {

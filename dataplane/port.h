@@ -65,6 +65,7 @@ class Port {
   Port(std::string name, PortRole role, std::uint16_t id) : name_(std::move(name)), role_(role), id_(id) {}
   Result<void> configure(rte_mempool& pool);
   [[nodiscard]] bool ask_state() const;
+  [[nodiscard]] std::uint16_t ask_mtu() const;
 
   std::string name_;
   PortRole role_;

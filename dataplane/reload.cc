@@ -56,6 +56,9 @@ std::optional<Reloader::FileStamp> Reloader::stamp() const {
 
 void Reloader::look(Instant now) {
   if (!watch_.valid()) watch();
+  if (!watch_.valid() && !std::exchange(told_, true)) {
+    wiring_.log("table_directory_missing", {{"directory", wiring_.directory}});
+  }
   if (watch_.valid()) drain_watch();
   acknowledge(now);
   if (waiting()) return;  // one at a time; the file is still there afterwards
@@ -72,9 +75,31 @@ void Reloader::read(Instant now) {
   if (identity == in_force_) return;
   auto serving = ServingTable::build(std::move(*table), wiring_.ports);
   if (!serving) return refuse(identity, serving.error().text(), now);
+  if (const Result<void> fits = check_mtus(**serving); !fits) {
+    return refuse(identity, fits.error().text(), now);
+  }
   if (!wiring_.tables.offer(std::move(*serving))) return;
   offered_ = identity;
   wiring_.wake_worker();
+}
+
+// A device drops what is larger than its MTU and tells nobody, so a table that would send it is refused.
+Result<void> Reloader::check_mtus(const ServingTable& table) const {
+  const auto check = [&](const std::string& what, std::uint16_t port, std::uint16_t mtu) -> Result<void> {
+    if (mtu <= wiring_.mtus[port]) return {};
+    return Error{what, "has mtu " + std::to_string(mtu) + "; its port " + wiring_.ports[port].name +
+                           " carries " + std::to_string(wiring_.mtus[port])};
+  };
+  const table::Table& record = table.table();
+  for (std::uint32_t i = 0; i < record.links.size(); ++i) {
+    const std::string what = "link " + std::string(record.links[i].name.view());
+    if (Result<void> fits = check(what, table.link(i).port, table.link(i).mtu); !fits) return fits;
+  }
+  for (std::uint32_t i = 0; i < record.interfaces.size(); ++i) {
+    const std::string what = "interface " + std::to_string(i);
+    if (Result<void> fits = check(what, table.interface(i).port, table.interface(i).mtu); !fits) return fits;
+  }
+  return {};
 }
 
 void Reloader::refuse(const table::Identity& identity, const std::string& reason, Instant now) {

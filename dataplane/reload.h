@@ -31,6 +31,7 @@ class Reloader {
     std::string directory;               // of the table
     std::optional<std::uint32_t> owner;  // uid of the gateway, when it is neither ours nor root
     std::vector<PortSetting> ports;      // in the order the worker has them
+    std::vector<std::uint16_t> mtus;     // of those ports: octets of IP the device carries
     Mailbox<ServingTable>& tables;       // toward the worker
     telemetry::Writer& telemetry;        // in_force and refused
     std::function<void()> wake_worker;   // after an offer, for a worker that sleeps
@@ -62,11 +63,13 @@ class Reloader {
   void drain_watch();
   [[nodiscard]] std::optional<FileStamp> stamp() const;
   void read(Instant now);
+  [[nodiscard]] Result<void> check_mtus(const ServingTable& table) const;
   void refuse(const table::Identity& identity, const std::string& reason, Instant now);
   void acknowledge(Instant now);
 
   Wiring wiring_;
   Descriptor watch_;                         // inotify
+  bool told_ = false;                        // that there is no directory
   std::optional<FileStamp> seen_;            // of the file last read, whatever came of it
   std::optional<table::Identity> in_force_;  // the worker has it
   std::optional<table::Identity> offered_;   // the worker is about to take it

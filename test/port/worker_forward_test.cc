@@ -200,6 +200,19 @@ TEST(WorkerForward, AVipOfTheHostIsDeliveredThere) {
   expect_right(delivered);
   EXPECT_EQ(delivered.packet.destination, ip4("203.0.113.11"));
   EXPECT_EQ(pop.verdicts(telemetry::Verdict::host), 1U);
+
+  FrameSpec answer;
+  answer.source = ip4("203.0.113.11");
+  answer.destination = ip4("198.51.100.20");
+  answer.source_port = 443;
+  answer.destination_port = 40000;
+  answer.tcp_flags = kSyn | kAck;
+  pop.send(kHostPort, answer);
+  pop.look();
+  pop.look();
+  const Out back = pop.take_one(kEdgePort);
+  expect_right(back);
+  EXPECT_EQ(back.packet.source, ip4("203.0.113.11"));
 }
 
 TEST(WorkerForward, ABurstKeepsItsOrder) {

@@ -42,7 +42,7 @@ TEST(WorkerHandover, AFlowIsServedByItsOwner) {
 
 TEST(WorkerHandover, WhatIsHandedOverIsForwarded) {
   HandoverRing<Handover> inbound(8);
-  HandoverRing<Handover> outbound(64);
+  HandoverRing<Handover> outbound(kHandoverRing);
   SoftwarePop::Options options;
   options.workers = 2;
   options.worker = 1;

@@ -74,7 +74,13 @@ class Reload : public ::testing::Test {
   [[nodiscard]] std::string table_dir() const { return root_ + "/table"; }
   Reloader make() {
     return Reloader(
-        {table_dir(), std::nullopt, lab_ports(), tables_, *telemetry_, [this] { ++woken_; },
+        {table_dir(),
+         std::nullopt,
+         lab_ports(),
+         {1500, 1500, 1500, 1500},
+         tables_,
+         *telemetry_,
+         [this] { ++woken_; },
          [this](std::string_view event, const std::vector<LogField>&) { log_.emplace_back(event); }});
   }
   table::Identity write(std::uint64_t generation, table::Table table = lab_table()) {
@@ -134,6 +140,24 @@ TEST_F(Reload, ATableThatCannotBeServedIsRefusedAndTheOldOneStays) {
   EXPECT_EQ(read().in_force->identity, third);
 }
 
+TEST_F(Reload, ATableBeyondADevicesMtuIsRefused) {
+  Reloader reloader = make();
+  table::Table jumbo = lab_table();
+  jumbo.links[2].mtu = 9000;
+  write(1, jumbo);
+  reloader.look(Instant{1});
+  ASSERT_TRUE(read().refused);
+  EXPECT_NE(read().refused->reason.find("link syd-per: has mtu 9000; its port link1 carries 1500"),
+            std::string::npos)
+      << read().refused->reason;
+  table::Table wide = lab_table();
+  wide.interfaces[0].mtu = 1501;
+  write(2, wide);
+  reloader.look(Instant{2});
+  EXPECT_NE(read().refused->reason.find("edge0 carries 1500"), std::string::npos) << read().refused->reason;
+  EXPECT_FALSE(reloader.waiting());
+}
+
 TEST_F(Reload, AFileThatIsNoTableIsRefusedOnce) {
   Reloader reloader = make();
   std::FILE* file = std::fopen((table_dir() + "/" + table::kFileName).c_str(), "w");
@@ -152,6 +176,8 @@ TEST_F(Reload, ADirectoryThatAppearsLaterIsFollowed) {
   Reloader reloader = make();
   reloader.look(Instant{1});
   EXPECT_LT(reloader.descriptor(), 0);
+  reloader.look(Instant{1});
+  EXPECT_EQ(log_, std::vector<std::string>{"table_directory_missing"});
   std::filesystem::create_directory(table_dir());
   write(1);
   reloader.look(Instant{2});
