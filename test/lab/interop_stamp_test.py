@@ -22,7 +22,8 @@ TWAMPY = os.environ.get("TWAMPY", "")
 POLICY = """version: 1
 pop: near
 pops: {near: {prefixes: [10.1.0.0/16]}, far: {prefixes: [10.9.0.0/16]}}
-probe: {interval: 20ms, window: 2s}
+probe: {interval: 20ms}
+steering: {window: 2s}
 links: {a: {pop: far, port: link0, local: 172.31.9.1, next_hop: 172.31.9.2, peer: 172.31.9.2}}
 """
 
