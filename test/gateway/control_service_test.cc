@@ -79,7 +79,7 @@ TEST_F(ControlServiceTest, ABadReloadLeavesAllAsItWas) {
   const Change change = run(service_->reload(), [] {});
   EXPECT_EQ(change.result, ChangeResult::invalid);
   EXPECT_EQ(change.errors.size(), 2U);
-  EXPECT_EQ(change.errors.front().find(around_.policy_file() + ":16:1: nonsense"), 0U)
+  EXPECT_EQ(change.errors.front().find(around_.policy_file() + ":17:1: nonsense"), 0U)
       << change.errors.front();
   EXPECT_EQ(service_->loop().policy(), policy);
   EXPECT_EQ(lines_.count("policy_error"), 2);

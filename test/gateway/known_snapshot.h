@@ -28,7 +28,7 @@ inline telemetry::LinkSample known_link_sample() {
   sample.rtt_buckets[7] = 98;  // to 5 ms
   sample.rtt_buckets[20] = 1;  // beyond 1 s
   sample.rtt_sum_ns = 1'500'000'000;
-  sample.window = telemetry::Window{kNow - 100ms, 4ms, 4500us, 9ms, 100, 1, 50};
+  sample.window = telemetry::Window{kNow - 100ms, 4ms, 4500us, 8ms, 100, 1, 50};
   return sample;
 }
 

@@ -49,7 +49,7 @@ TEST(MetricsTest, ALinksGaugesAndCounters) {
   EXPECT_EQ(lines_with(lines_with(text, "syd-mel"), "perigee_link_rtt_window_seconds"),
             link_line("perigee_link_rtt_window_seconds", "stat=\"min\"", "0.004") +
                 link_line("perigee_link_rtt_window_seconds", "stat=\"p50\"", "0.0045") +
-                link_line("perigee_link_rtt_window_seconds", "stat=\"p99\"", "0.009"));
+                link_line("perigee_link_rtt_window_seconds", "stat=\"p99\"", "0.008"));
   EXPECT_EQ(lines_with(lines_with(text, "syd-mel"), "perigee_link_state"),
             link_line("perigee_link_state", "state=\"up\"", "0") +
                 link_line("perigee_link_state", "state=\"degraded\"", "1") +

@@ -126,7 +126,7 @@ TEST_F(GatewayProgramTest, ChecksAPolicyAndLeaves) {
   around_.write_policy(policy("nonsense: 1\n"));
   const Ran bad = sh(kProgram + " --check --policy " + around_.policy_file());
   EXPECT_EQ(bad.status, 2);
-  EXPECT_NE(bad.output.find(":17:1: nonsense"), std::string::npos) << bad.output;
+  EXPECT_NE(bad.output.find(":18:1: nonsense"), std::string::npos) << bad.output;
   EXPECT_EQ(sh(kProgram + " --version").status, 0);
   EXPECT_EQ(sh(kProgram + " --help").status, 0);
   EXPECT_EQ(sh(kProgram + " --policy x").status, 1);
