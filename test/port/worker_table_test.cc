@@ -110,6 +110,8 @@ TEST_F(Reload, ATableIsInForceOnceTheWorkerHasIt) {
   reloader.look(Instant{2});
   EXPECT_TRUE(reloader.waiting());
   EXPECT_EQ(woken_, 1);
+  reloader.look(Instant{2});
+  EXPECT_TRUE(reloader.waiting());
   EXPECT_FALSE(read().in_force);
   worker_takes();
   reloader.look(Instant{3});
