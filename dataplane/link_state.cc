@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace perigee {
 
@@ -37,27 +38,31 @@ bool LinkWatch::judge(Instant now, std::uint32_t steady) {
     if (now - heard_[port] >= detection_) silent_ |= 1U << port;
   }
   LinkState next = silent_ == 0 ? LinkState::up : LinkState::degraded;
+  bool held = false;
   if (static_cast<std::uint32_t>(std::popcount(silent_)) == ports_) {
     next = LinkState::down;
     talking_since_ = {};
-  } else if (state_ == LinkState::down && !recovered(now, steady)) {
-    next = LinkState::down;
+  } else if (state_ == LinkState::down) {
+    const bool answering = answers(now, steady);
+    held = answering && now - talking_since_ < hold_off_;
+    if (!answering || held) next = LinkState::down;
   }
-  if (next == state_) return false;
+  const bool held_changed = std::exchange(held_, held) != held;
+  if (next == state_) return held_changed;
   enter(next, now);
   return true;
 }
 
 // A link that was down is up again when a majority of its ports had its run of good replies and has not
 // fallen silent for the hold-off.
-bool LinkWatch::recovered(Instant now, std::uint32_t steady) {
+bool LinkWatch::answers(Instant now, std::uint32_t steady) {
   const std::uint32_t talking = ~silent_ & ((1U << ports_) - 1);
   if (!majority(talking)) {
     talking_since_ = {};
     return false;
   }
   if (talking_since_.never()) talking_since_ = now;
-  return majority(talking & steady) && now - talking_since_ >= hold_off_;
+  return majority(talking & steady);
 }
 
 void LinkWatch::enter(LinkState next, Instant now) {

@@ -24,10 +24,13 @@ class LinkWatch {
   // Our own loop stalled until `now`: silence up to now says nothing about the link.
   void rearm(Instant now);
   // Judges. Call it only when every reply received before `now` was handed to heard(). `steady`: bit per port
-  // that has its run of good replies. True: the state changed.
+  // that has its run of good replies. True: the state changed, or held().
   bool judge(Instant now, std::uint32_t steady);
 
   [[nodiscard]] telemetry::LinkState state() const { return state_; }
+  // Down only because of the hold-off: it answers as well as a link that is up. Damping prefers steadier
+  // links; it must not make a PoP unreachable, so such a link is used when there is no other.
+  [[nodiscard]] bool held() const { return held_; }
   [[nodiscard]] Instant since() const { return since_; }  // of the state
   [[nodiscard]] std::uint32_t silent_ports() const { return silent_; }
   [[nodiscard]] Nanos detection() const { return detection_; }
@@ -36,7 +39,7 @@ class LinkWatch {
 
  private:
   [[nodiscard]] bool majority(std::uint32_t mask) const;
-  bool recovered(Instant now, std::uint32_t steady);
+  bool answers(Instant now, std::uint32_t steady);
   void enter(telemetry::LinkState next, Instant now);
 
   std::uint32_t ports_;
@@ -49,6 +52,7 @@ class LinkWatch {
   Instant up_since_;       // when it last left unknown or down for up or degraded
   Instant talking_since_;  // while down: since when a majority is not silent
   Nanos hold_off_{0};
+  bool held_ = false;
 };
 
 }  // namespace perigee

@@ -7,7 +7,7 @@ namespace perigee {
 
 struct LinkView {
   std::uint64_t up = 0;       // up or degraded
-  std::uint64_t unknown = 0;  // not judged yet: usable, ranked last
+  std::uint64_t unknown = 0;  // not judged yet, or answering but held off after a flap: usable, ranked last
 
   [[nodiscard]] std::uint64_t usable() const { return up | unknown; }
   friend bool operator==(const LinkView&, const LinkView&) = default;

@@ -223,7 +223,9 @@ bool Prober::judge_link(std::size_t index, Instant now) {
       steady |= 1U << port;
     }
   }
+  const LinkState before = link.watch.state();
   if (!link.watch.judge(now, steady)) return false;
+  if (link.watch.state() == before) return true;
   if (link.watch.state() == LinkState::down) {
     for (ProbeSession& session : link.sessions) session.restart_run();
   }
@@ -244,7 +246,7 @@ void Prober::refresh_view() {
     const std::uint64_t bit = std::uint64_t{1} << index;
     const LinkState state = links_[index].watch.state();
     if (state == LinkState::up || state == LinkState::degraded) view_.up |= bit;
-    if (state == LinkState::unknown) view_.unknown |= bit;
+    if (state == LinkState::unknown || links_[index].watch.held()) view_.unknown |= bit;
   }
 }
 

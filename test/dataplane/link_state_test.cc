@@ -176,6 +176,32 @@ TEST(LinkWatch, HoldOffStartsAnewWhenTheMajorityFallsSilent) {
   EXPECT_EQ(w.recovery(), seconds(1) + milliseconds(100));
 }
 
+TEST(LinkWatch, IsHeldWhileItAnswersAndOnlyTheHoldOffKeepsItDown) {
+  Watch w;
+  w.run(4, kAll);
+  w.run(3, 0);
+  EXPECT_FALSE(w.watch.held());
+  w.run(5, kAll, 0x3);  // no run of good replies on a majority yet
+  EXPECT_FALSE(w.watch.held());
+  EXPECT_EQ(w.tick(kAll, kAll), LinkState::down);
+  EXPECT_TRUE(w.watch.held());
+  w.run(2, 0, kAll);
+  EXPECT_TRUE(w.watch.held());  // not silent for long enough
+  w.run(1, 0, kAll);
+  EXPECT_FALSE(w.watch.held());
+  EXPECT_EQ(w.recovery(), seconds(1) + milliseconds(100));
+  EXPECT_FALSE(w.watch.held());
+}
+
+TEST(LinkWatch, SaysWhenHeldChanges) {
+  LinkWatch watch(1, kDetection, kStart);
+  EXPECT_TRUE(watch.judge(kStart + seconds(1), 0));  // down
+  watch.heard(0, kStart + seconds(2));
+  EXPECT_TRUE(watch.judge(kStart + seconds(2), 1));
+  EXPECT_TRUE(watch.held());
+  EXPECT_FALSE(watch.judge(kStart + seconds(2) + milliseconds(100), 1));
+}
+
 TEST(LinkWatch, FiveStableMinutesForgetTheFlaps) {
   Watch w;
   w.run(4, kAll);

@@ -187,6 +187,21 @@ TEST(ProberState, WindowsArePublishedTenTimesASecondAndAtAChange) {
             static_cast<std::uint64_t>(network.slot().state_since_ns.load()));
 }
 
+TEST(ProberState, ALinkThatIsOnlyHeldOffIsUsableAfterAllOthers) {
+  Network network;
+  network.run_for(1s);
+  cut(network);
+  network.run_for(200ms);
+  EXPECT_EQ(network.prober.view(), LinkView{});
+  restore(network);
+  network.run_for(500ms);  // ten good replies, and less than the hold-off
+  EXPECT_EQ(network.state(), LinkState::down);
+  EXPECT_EQ(network.slot().state.load(), static_cast<std::uint32_t>(LinkState::down));
+  EXPECT_EQ(network.prober.view(), (LinkView{.up = 0, .unknown = 1}));
+  network.run_for(1s);
+  EXPECT_EQ(network.prober.view(), (LinkView{.up = 1, .unknown = 0}));
+}
+
 TEST(ProberState, LinksAreJudgedApart) {
   Network network({make_link(11), make_link(12, 3)});
   network.run_for(1s);
