@@ -74,7 +74,9 @@ def main():
         if given.keep and ours:
             screen.say(LOOK_AROUND.format(bin=f"{lab.build_dir}/bin"))
         elif not given.keep:
-            lab.down()
+            lab.down(keep_logs=code == 1)
+            if code == 1:
+                screen.say(f"the logs of its programs are in {lab.failed_logs}")
             shutil.rmtree(run, ignore_errors=True)
     sys.exit(code)
 

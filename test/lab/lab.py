@@ -87,14 +87,17 @@ class Lab:
             raise
 
     def down(self, keep_logs=False):
-        """Ends exactly the processes of this lab, whatever is left of it."""
+        """Ends exactly the processes of this lab, whatever is left of it. Kept logs go to failed_logs."""
         was = self.processes.stop_all()
         if keep_logs and os.path.isdir(self.processes.logs):
-            kept = self.run + ".failed-logs"
-            shutil.rmtree(kept, ignore_errors=True)
-            shutil.copytree(self.processes.logs, kept)
+            shutil.rmtree(self.failed_logs, ignore_errors=True)
+            shutil.copytree(self.processes.logs, self.failed_logs)
         shutil.rmtree(self.run, ignore_errors=True)
         return was
+
+    @property
+    def failed_logs(self):
+        return self.run + ".failed-logs"
 
     def _build_network(self):
         self.spaces.create(topology.NAMESPACES)
@@ -131,7 +134,8 @@ class Lab:
         return self._path("admin.sock")
 
     def wait_settled(self, patience=60.0):
-        """Every data plane serves a table and every link is up at both ends."""
+        """Every data plane serves a table, every link is up at both ends, and the gateway, if it runs, finds
+        every endpoint healthy."""
         deadline = time.monotonic() + patience
         while True:
             missing = self._unsettled()
@@ -157,6 +161,11 @@ class Lab:
                     state = snapshot.link(link.name).state if snapshot.link(link.name) else "absent"
                     if pop in (link.a, link.b) and state != "up":
                         missing.append(f"{pop}: {link.name} is {state}")
+        if not missing and self.processes.pid("gateway"):
+            healthy = [name for name, value in self.metrics().items()
+                       if name.startswith("perigee_endpoint_healthy{") and value == 1]
+            if len(healthy) < len(topology.ENDPOINTS):
+                missing.append(f"{len(healthy)} of {len(topology.ENDPOINTS)} endpoints are healthy")
         return missing
 
     # Looking at it.
