@@ -97,6 +97,15 @@ TEST_F(ControlLoopTest, TakesTheDataPlanesWordForTheTable) {
   tick(loop);
   EXPECT_EQ(cell_.load()->table->state, TableState::in_force);
   EXPECT_TRUE(not_ready_reasons(*cell_.load()).empty());
+
+  adopt(loop, policy_text("flows: {tcp_idle: 2h}\n"));
+  dataplane.beat(now_ + 100ms);
+  tick(loop);
+  EXPECT_EQ(cell_.load()->table->state, TableState::pending) << "in force is the one before";
+  EXPECT_TRUE(not_ready_reasons(*cell_.load()).empty()) << "not for so short a time";
+  dataplane.beat(now_ + 3s);
+  tick(loop, 3s);
+  EXPECT_EQ(not_ready_reasons(*cell_.load()).size(), 1U);
   EXPECT_TRUE(lines_.has("table_refused") && lines_.has("table_acknowledged"));
 }
 
@@ -142,6 +151,8 @@ TEST_F(ControlLoopTest, ARestartMovesNoTrafficAndPublishesNothing) {
     ControlLoop loop = open();
     adopt(loop, policy_text());
     for (int i = 0; i < 20; ++i) turn(loop, dataplane, 20ms, 5ms);
+    // Now the other is nearer, but not by enough to switch: only memory keeps the traffic where it is.
+    for (int i = 0; i < 5; ++i) turn(loop, dataplane, 4700us, 5ms);
     ASSERT_EQ(first_endpoint(), "per-1");
   }
   const table::Identity before = dataplane.table_on_disk();

@@ -66,6 +66,7 @@ TEST(QueryTest, FindsAndDecodesParameters) {
   EXPECT_EQ(query_value("/a?xclient=1", "client"), std::nullopt);
   for (const char* bad : {"%", "%4", "%4g", "%g4", "a%2"})
     EXPECT_EQ(percent_decoded(bad), std::nullopt) << bad;
+  EXPECT_EQ(percent_decoded(std::string_view("%41").substr(0, 2)), std::nullopt);
   EXPECT_EQ(percent_decoded("%41%4a+"), "AJ+");
 }
 
