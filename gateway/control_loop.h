@@ -53,6 +53,8 @@ class ControlLoop {
   [[nodiscard]] const PolicyStatus& policy_status() const { return policy_status_; }
 
   [[nodiscard]] bool dataplane_alive() const { return dataplane_alive_; }
+  // As of the last tick; absent while none can be read.
+  [[nodiscard]] const std::optional<telemetry::Snapshot>& telemetry() const { return telemetry_; }
   [[nodiscard]] const std::optional<TableStatus>& table() const { return table_; }
   [[nodiscard]] const std::string& table_error() const { return table_error_; }
 

@@ -75,6 +75,7 @@ asio::awaitable<void> ControlService::tick_forever() {
 void ControlService::tick() {
   loop_.tick(monotonic_now(), checker_.report());
   checker_.set_dataplane_alive(loop_.dataplane_alive());
+  if (loop_.policy()) checker_.set_ways(ways_to_endpoints(*loop_.policy(), loop_.telemetry()));
 }
 
 asio::awaitable<void> ControlService::wait_for_turn() {

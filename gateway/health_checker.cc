@@ -6,6 +6,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <optional>
 #include <random>
 
 #include "gateway/health_check.h"
@@ -42,6 +43,7 @@ struct HealthChecker::Watch {
   std::string pop;
   asio::steady_timer timer;
   bool stopped = false;
+  std::optional<Way> way;
   EndpointHealth health;
 };
 
@@ -89,6 +91,10 @@ void HealthChecker::follow(const Policy& policy) {
 
 void HealthChecker::set_dataplane_alive(bool alive) { shared_->dataplane_alive = alive; }
 
+void HealthChecker::set_ways(const std::vector<Way>& ways) {
+  for (std::size_t i = 0; i < watches_.size() && i < ways.size(); ++i) watches_[i]->way = ways[i];
+}
+
 std::vector<EndpointHealth> HealthChecker::report() const {
   std::vector<EndpointHealth> report;
   report.reserve(watches_.size());
@@ -106,10 +112,13 @@ asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::sh
     // The next one is counted from this one's begin: a slow check does not thin them out.
     watch->timer.expires_after(shared->spread(law.interval, 1 - kJitter, 1 + kJitter));
     const bool alive_before = shared->dataplane_alive;
+    const std::optional<Way> way_before = watch->way;
     auto work = check_endpoint(target, law, shared->tls);
     CheckResult result = co_await std::move(work);
     if (watch->stopped) co_return;
-    take(*watch, *shared, std::move(result), alive_before && shared->dataplane_alive);
+    const bool counts = !way_before || !watch->way ||
+                        blames_endpoint(result.finding, *way_before, *watch->way, monotonic_now());
+    take(*watch, *shared, std::move(result), counts && alive_before && shared->dataplane_alive);
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include "gateway/log.h"
 #include "gateway/snapshot.h"
+#include "gateway/way.h"
 #include "steering/policy.h"
 
 namespace perigee::gateway {
@@ -27,6 +28,10 @@ class HealthChecker {
   // Checks take the way through the data plane: while it is not alive they are made and shown, but say
   // nothing about endpoints, so they do not count. It begins as not alive.
   void set_dataplane_alive(bool alive);
+
+  // The ways to the policy's endpoints, in its order, as they are now: see blames_endpoint(). Before the
+  // first call every failed check counts.
+  void set_ways(const std::vector<Way>& ways);
 
   // In the order of the policy's endpoints.
   [[nodiscard]] std::vector<EndpointHealth> report() const;

@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 using telemetry::LinkState;
 using test::kNow;
 
-constexpr Way kGood{true, 7, kNow - 100ms};
+const Way kGood{true, 7, kNow - 100ms};
 
 TEST(BlamesEndpoint, AnAnswerWhateverTheWayWas) {
   for (std::size_t i = 0; i < kCheckFindingCount; ++i) {
