@@ -19,7 +19,7 @@ FLOWS = 65536  # capacity of each data plane's flow table: 4 MB
 MEMORY_MB = 128  # packet buffers of each data plane
 
 # What gentle policies say instead: a starved process is not taken for a dead one.
-GENTLE = (("detect: 3", "detect: 20"), ("timeout: 300ms", "timeout: 2s"))
+GENTLE = (("detect: 3", "detect: 20"), ("interval: 500ms, timeout: 500ms", "interval: 2s, timeout: 2s"))
 
 
 class LabError(Exception):
