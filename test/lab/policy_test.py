@@ -51,10 +51,8 @@ class PolicyTest(lab_case.LabCase):
         self.assertEqual(done.returncode, INVALID, done.stderr)
         self.assertRegex(done.stdout + done.stderr, r"\.yaml:\d+:\d+: probe\.interval: ")
         self.assertEqual(self.configured(), self.good)
-        self.assertEqual(self.lab.metrics()["perigee_policy_last_reload_successful"], 0)
         self.assertEqual(self.lab.telemetry().in_force().instance, before.instance)
         self.assertEqual(self.apply(self.good).returncode, ACCEPTED)
-        self.assertEqual(self.lab.metrics()["perigee_policy_last_reload_successful"], 1)
         self.assert_stream_goes_on()
 
     def test_3_refused_by_the_data_plane(self):
