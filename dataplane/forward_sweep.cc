@@ -14,6 +14,14 @@ constexpr Nanos kUrgentPass = std::chrono::milliseconds(200);
 
 FlowTick ticks(Nanos duration) { return flow_ticks(static_cast<std::uint64_t>(duration.count())); }
 
+// From `then` to `tick`. A packet's time is read after that of its round, which is the sweep's, so `then` may
+// lie ahead by as long as a round takes: no age at all, and not one of 52 days.
+FlowTick age_at(FlowTick tick, FlowTick then) {
+  constexpr FlowTick kAhead = 0xffff0000U;  // 69 s, modulo 2^32
+  const FlowTick age = tick - then;
+  return age >= kAhead ? 0 : age;
+}
+
 }  // namespace
 
 void Forwarder::sweep(LinkView links, Instant now, std::uint32_t budget, const EmitSegment& emit) {
@@ -61,12 +69,12 @@ void Forwarder::Impl::visit(std::uint32_t slot, Instant now, const EmitSegment& 
   if (phase == FlowPhase::free) return;  // forgotten since this group was looked at
   const FlowTick tick = flow_tick(now);
   if (phase == FlowPhase::reset) {
-    const FlowTick age = tick - flow.reset_at;
+    const FlowTick age = age_at(tick, flow.reset_at);
     if (age > ticks(kResetFor)) return forget(slot, tick);
     if (age >= flow.repeats * ticks(kResetRepeat)) push_resets(flow, emit);
     return;
   }
-  if (tick - flow.last_seen > idle[static_cast<std::size_t>(phase)]) return forget(slot, tick);
+  if (age_at(tick, flow.last_seen) > idle[static_cast<std::size_t>(phase)]) return forget(slot, tick);
   if (!doomed(flow)) return;
   // An opening flow's next SYN finds another endpoint, a datagram too; the others have something to lose.
   if (phase == FlowPhase::opening || phase == FlowPhase::datagrams || phase == FlowPhase::closed) {

@@ -105,6 +105,19 @@ TEST(ForwardTcp, EstablishedLivesAnHourOfSilence) {
   EXPECT_TRUE(lab.send(ForwardLab::from_client(40000, kAck, 1001, 5001)).refused());
 }
 
+TEST(ForwardTcp, PacketTakenAfterTheRoundsClockWasReadKeepsItsFlow) {
+  ForwardLab lab;
+  lab.establish(40000);
+  for (int round = 0; round < 100; ++round) {
+    const Instant began = lab.now + std::chrono::milliseconds(20);
+    lab.now = began + std::chrono::milliseconds(2);
+    ASSERT_TRUE(lab.send(ForwardLab::from_client(40000, kAck, 1001, 5001)).sent()) << round;
+    lab.now = began;
+    lab.forwarder->sweep(lab.links, began, 1000, [](auto) {});
+  }
+  EXPECT_EQ(lab.worker.flows.load(), 1U);
+}
+
 TEST(ForwardTcp, HalfClosedLivesTwoMinutes) {
   ForwardLab lab;
   const Outcome syn = lab.establish(40000);
