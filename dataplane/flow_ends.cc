@@ -6,6 +6,16 @@
 
 namespace perigee {
 
+namespace {
+
+// Unless the id is another place's by now: the same name at another address.
+void let_go(std::unordered_map<std::uint32_t, Place>& places, std::uint32_t id, Place place) {
+  const auto found = places.find(id);
+  if (found != places.end() && found->second == place) places.erase(found);
+}
+
+}  // namespace
+
 FlowEnds::FlowEnds(std::array<IpAddress, kMaxKnownSnatAddresses>& snat, const SnatPorts& ports,
                    SnatRests& rests, std::span<telemetry::EndpointSlot> slots, std::uint32_t seed)
     : snat_(&snat), ports_(ports), rests_(&rests), slots_(slots), seed_(seed) {
@@ -61,7 +71,8 @@ void FlowEnds::adopt_endpoints(const ServingTable& table) {
                       table.endpoint(index).port == known.port;
     if (!same && known.flows == 0) forget_endpoint(place);
     // The same name at another address is another endpoint: the old one's flows are reset.
-    if (!same && !known.id.none()) endpoint_places_.erase(known.id.value);
+    if (!same && !known.id.none()) let_go(endpoint_places_, known.id.value, place);
+    if (same) endpoint_places_[known.id.value] = place;
   }
   endpoint_of_index_.assign(table.table().endpoints.size(), kNoPlace);
   for (std::uint32_t index = 0; index < table.table().endpoints.size(); ++index) {
@@ -93,10 +104,11 @@ void FlowEnds::adopt_services(const ServingTable& table) {
       const table::Service& record = table.table().services[index];
       if (record.vip.v4_value() == known.vip && record.port == known.port &&
           record.protocol == known.protocol) {
+        service_places_[known.id.value] = place;
         continue;
       }
     }
-    service_places_.erase(known.id.value);
+    let_go(service_places_, known.id.value, place);
     if (known.flows == 0) known = {};
   }
   service_of_index_.assign(table.table().services.size(), kNoPlace);
@@ -149,7 +161,7 @@ Place FlowEnds::free_endpoint() {
 void FlowEnds::forget_endpoint(Place place) {
   KnownEndpoint& known = endpoints_[place];
   if (known.id.none()) return;
-  endpoint_places_.erase(known.id.value);
+  let_go(endpoint_places_, known.id.value, place);
   for (std::unique_ptr<SnatLine>& line : lines_[place]) {
     if (line) line->clear(*rests_);
     line.reset();

@@ -181,6 +181,38 @@ TEST(ForwardReset, EndpointThatMovedIsAnotherEndpoint) {
   EXPECT_EQ(lab.worker.flows.load(), 0U);
 }
 
+TEST(ForwardReset, FlowsToTheNewAddressOutliveThoseToTheOld) {
+  ForwardLab lab;
+  for (std::uint16_t port = 40000; port < 40016; ++port) lab.establish(port);  // some to each endpoint
+  table::Table next = lab_table();
+  next.endpoints[0].address = ip("10.2.7.1");
+  next.endpoints[1].address = ip("10.2.7.2");
+  lab.adopt(next);
+  for (std::uint16_t port = 50000; port < 50016; ++port) lab.establish(port);
+  lab.adopt(next);  // the old flows are still known
+  lab.sweep(seconds(7));
+  EXPECT_EQ(lab.worker.flows.load(), 16U);
+  lab.adopt(next);  // and now they are not
+  EXPECT_TRUE(lab.sweep(seconds(1)).empty());
+  EXPECT_EQ(lab.worker.flows.load(), 16U);
+}
+
+TEST(ForwardReset, FlowsToTheNewPortOfAServiceOutliveThoseToTheOld) {
+  ForwardLab lab;
+  lab.establish(40000);
+  table::Table next = lab_table();
+  next.services[0].port = 8001;
+  lab.adopt(next);
+  FrameSpec syn = ForwardLab::from_client(50000, kSyn, 1000);
+  syn.destination_port = 8001;
+  ASSERT_TRUE(lab.send(syn).sent());
+  lab.adopt(next);
+  lab.sweep(seconds(7));
+  lab.adopt(next);
+  EXPECT_TRUE(lab.sweep(seconds(1)).empty());
+  EXPECT_EQ(lab.worker.flows.load(), 1U);
+}
+
 TEST(ForwardReset, ServiceAndSnatAddressGone) {
   for (const bool service : {true, false}) {
     ForwardLab lab;
