@@ -175,7 +175,9 @@ TEST_P(Residence, IsNotPartOfTheRoundTrip) {
   EXPECT_NEAR(static_cast<double>((*words)[telemetry::kWindowP50]), 7e6, 0.02 * 7e6);
   EXPECT_NEAR(static_cast<double>((*words)[telemetry::kWindowP99]), 7e6, 0.02 * 7e6);
   const std::uint64_t received = network.slot().received.load();
-  EXPECT_NEAR(static_cast<double>(network.slot().rtt_sum_ns.load()) / static_cast<double>(received), 7e6, 2);
+  // A frame may wait for the loop's next look, at most one step of 50 us.
+  EXPECT_NEAR(static_cast<double>(network.slot().rtt_sum_ns.load()) / static_cast<double>(received), 7e6,
+              50e3);
 }
 
 INSTANTIATE_TEST_SUITE_P(Milliseconds, Residence, testing::Values(0, 1, 10));
