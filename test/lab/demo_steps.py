@@ -61,8 +61,8 @@ class Demo:
         self.count_failures()
 
     def longer(self):
-        self.step("syd-mel-a becomes longer: 5 ms -> 17 ms each way")
-        at_ns = self.lab.wire.delay("syd-mel-a", 17)
+        self.step("syd-mel-a becomes longer: 5 ms -> 12 ms each way")
+        at_ns = self.lab.wire.delay("syd-mel-a", 12)
         self.result(f"new connections moved to syd-mel-b after {self.moved(at_ns, ['syd-mel-b']):.0f} ms "
                     "(window 2 s, three decisions in a row)")
         at_ns = self.lab.wire.restore("syd-mel-a")

@@ -5,6 +5,7 @@ the lab is gentle: a link is down only after 20 silent probe intervals and a hea
 a starved process is not taken for a dead one.
 """
 
+import fcntl
 import os
 import re
 import sys
@@ -34,6 +35,10 @@ class LabCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
+        # Another run of the tests of this build waits: the lab is of the build directory.
+        lock = open(RUN_DIR + ".lock", "w", encoding="utf-8")
+        cls.addClassCleanup(lock.close)
+        fcntl.flock(lock, fcntl.LOCK_EX)
         cls.lab = lab_module.Lab(RUN_DIR, BUILD_DIR, gentle=True)
         cls.lab.down()  # of a test that was killed
         cls.addClassCleanup(cls._down)
