@@ -77,8 +77,8 @@ class Prober {
   // DropReason::stamp_reply_invalid where it is invalid).
   Verdict on_reply(const stamp::Datagram& reply);
 
-  // `drained`: every ring was found empty after `now` was read, so no reply is waiting. Only then losses and
-  // silence are judged. True: the state of some link changed, or view().
+  // `drained`: every link port was found empty after `now` was read, so no reply is waiting. Only then losses
+  // and silence are judged. True: the state of some link changed, or view().
   bool judge(Instant now, bool drained);
 
   [[nodiscard]] LinkView view() const { return view_; }

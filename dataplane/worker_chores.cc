@@ -72,7 +72,8 @@ bool Worker::round() {
     const std::uint16_t count = wiring_.ports[port].receive(buffers);
     if (count == 0) continue;
     empty = false;
-    drained = drained && count < kBurst;
+    // Replies come in on links only: a flood from clients is no reason to overlook a dead link.
+    drained = drained && (count < kBurst || wiring_.ports[port].role() != PortRole::link);
     // T2 and T4 of what is in this burst; a device's own stamp would go here.
     handle(static_cast<std::uint16_t>(port), std::span(buffers).first(count), wiring_.clock());
   }

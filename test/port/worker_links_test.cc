@@ -47,6 +47,20 @@ TEST(WorkerLinks, SilenceTakesTheLinkDownAndNewFlowsTakeAnother) {
   EXPECT_NE(syn.packet.vlan, 0);
 }
 
+TEST(WorkerLinks, SilenceIsSeenWhileClientsSendMoreThanIsTaken) {
+  SoftwarePop pop;
+  pop.settle();
+  pop.silent = {kSydMelA};
+  const Instant end = pop.now + milliseconds(100);
+  while (pop.now < end) {
+    pop.now = pop.now + milliseconds(1);
+    for (std::uint16_t i = 0; i < kBurst; ++i) pop.send(kEdgePort, Octets(64, 0));
+    pop.look();
+  }
+  EXPECT_EQ(pop.state(kSydMelA), LinkState::down);
+  EXPECT_EQ(pop.state(kSydMelB), LinkState::up);
+}
+
 TEST(WorkerLinks, AnEstablishedFlowMovesToItsEndpointsOtherLink) {
   SoftwarePop pop;
   pop.settle();
