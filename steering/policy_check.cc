@@ -92,6 +92,13 @@ void check_interfaces(const Policy& policy, Report& report) {
       exit = &interface;
     }
     if (interface.address.none()) continue;
+    for (const Policy::Pop& pop : policy.pops) {  // the table has a prefix once
+      if (policy.own_pop == kNoIndex || &pop == &policy.here()) continue;
+      if (std::find(pop.prefixes.begin(), pop.prefixes.end(), interface.subnet()) != pop.prefixes.end())
+        report.add(join(path, "address"), "its prefix " + quoted(interface.subnet().text()) +
+                                              " is that of PoP " + quoted(pop.name) +
+                                              "; what is on-link here is not in another PoP");
+    }
     if (!interface.gateway.none() &&
         (!interface.subnet().contains(interface.gateway) || interface.gateway == interface.address))
       report.add(join(path, "gateway"), quoted(interface.gateway.text()) + " is no other host in " +
