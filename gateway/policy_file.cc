@@ -28,6 +28,15 @@ Result<void> write_all(int fd, std::string_view text, const std::string& path) {
   return {};
 }
 
+Result<void> write_new(const std::string& path, std::string_view text, mode_t mode) {
+  ::unlink(path.c_str());  // of an attempt that died half way
+  const Descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+  if (!fd.valid()) return failed(path, "create");
+  if (auto written = write_all(fd.get(), text, path); !written) return written;
+  if (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0) return failed(path, "flush");
+  return {};
+}
+
 // The rename itself must survive a crash: its directory is flushed too.
 void flush_directory_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
@@ -67,17 +76,16 @@ Result<void> PolicyFile::replace(std::string_view text) const {
   const mode_t mode = exists ? (status.st_mode & 07777U) : kNewFileMode;
 
   const std::string fresh = path_ + ".new";
-  ::unlink(fresh.c_str());  // of an attempt that died half way
-  {
-    const Descriptor fd(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
-    if (!fd.valid()) return failed(fresh, "create");
-    if (auto written = write_all(fd.get(), text, fresh); !written) return written;
-    if (::fchmod(fd.get(), mode) != 0 || ::fsync(fd.get()) != 0) return failed(fresh, "flush");
-  }
+  if (auto written = write_new(fresh, text, mode); !written) return written;
   if (exists) {
     const std::string kept = path_ + ".keep";
     ::unlink(kept.c_str());
-    if (::link(path_.c_str(), kept.c_str()) != 0) return failed(kept, "keep the previous policy");
+    if (::link(path_.c_str(), kept.c_str()) != 0) {
+      // Linux allows no link to another user's file, as one that root edited (fs.protected_hardlinks).
+      const auto before = read();
+      if (!before) return before.error();
+      if (auto copied = write_new(kept, *before, mode); !copied) return copied;
+    }
     if (::rename(kept.c_str(), previous_path().c_str()) != 0) {
       return failed(previous_path(), "keep the previous policy");
     }

@@ -24,7 +24,7 @@ class PolicyFile {
   // The whole text. An error (missing, unreadable, not regular, too large) has the path in `where`.
   [[nodiscard]] Result<std::string> read() const;
 
-  // Keeps the file in force as FILE.previous (a hard link, renamed into place: FILE itself never misses),
+  // Keeps the file in force as FILE.previous (a hard link or a copy, renamed into place: FILE never misses),
   // then writes `text` beside it, flushes and renames it over FILE with the mode FILE had (0640 when new).
   // On error FILE is unchanged.
   [[nodiscard]] Result<void> replace(std::string_view text) const;

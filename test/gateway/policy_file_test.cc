@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "gateway/query.h"
 #include "test/gateway/fake_dataplane.h"
@@ -44,6 +45,20 @@ TEST_F(PolicyFileTest, ReplacesAndKeepsThePreviousOne) {
   EXPECT_EQ(status.st_mode & 0777U, 0604U);
   ASSERT_TRUE(file_.put_back());
   EXPECT_EQ(file_.read().value(), "two");
+}
+
+TEST_F(PolicyFileTest, KeepsAFileThatAnotherUserOwns) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be another user";
+  around_.write_policy("of root");
+  ::chmod(around_.policy_file().c_str(), 0644);
+  constexpr uid_t kNobody = 65534;
+  ASSERT_EQ(::chown(around_.path().c_str(), kNobody, kNobody), 0);
+  ASSERT_EQ(::seteuid(kNobody), 0);
+  const auto replaced = file_.replace("ours");
+  ASSERT_EQ(::seteuid(0), 0);
+  ASSERT_TRUE(replaced) << replaced.error().text();
+  EXPECT_EQ(file_.read().value(), "ours");
+  EXPECT_EQ(Surroundings::contents(file_.previous_path()), "of root");
 }
 
 TEST_F(PolicyFileTest, PuttingBackNothingRemovesTheFile) {
