@@ -23,12 +23,13 @@ enum class CheckFinding : std::uint8_t {
   bad_body,   // a good status, but the text looked for is not in it
   malformed,  // no HTTP response
   too_large,  // more than kMaxCheckResponse
+  not_made,   // this host lacked a descriptor, a port or the permission: no word about the endpoint
   count_
 };
 inline constexpr std::size_t kCheckFindingCount = static_cast<std::size_t>(CheckFinding::count_);
 inline constexpr std::array<const char*, kCheckFindingCount> kCheckFindingNames = {
-    "ok",         "refused",    "unreachable", "timeout",   "reset",
-    "tls_failed", "bad_status", "bad_body",    "malformed", "too_large"};
+    "ok",         "refused",  "unreachable", "timeout",   "reset",   "tls_failed",
+    "bad_status", "bad_body", "malformed",   "too_large", "not_made"};
 
 // Octets of a response that are looked at; an endpoint's health page is far smaller.
 inline constexpr std::uint32_t kMaxCheckResponse = 64U << 10U;
@@ -39,7 +40,8 @@ struct CheckResult {
   std::optional<Nanos> connect_rtt;  // SYN to SYN-ACK as connect() saw it; absent: no connection was made
   unsigned status = 0;               // HTTP status; 0: none was read
 
-  // For the law: a failure counts as one of connecting only when no connection was made.
+  // For the law: a failure is one of connecting only when the endpoint refused it or nobody answered. What a
+  // router or our own kernel says takes it out, but is no reason to reset its flows.
   [[nodiscard]] CheckOutcome outcome() const;
 };
 

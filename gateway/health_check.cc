@@ -115,7 +115,8 @@ asio::awaitable<void> exchange_tls(beast::tcp_stream& stream, const CheckTarget&
 CheckOutcome CheckResult::outcome() const {
   if (finding == CheckFinding::ok) return CheckOutcome::passed;
   if (connect_rtt) return CheckOutcome::failed;
-  return finding == CheckFinding::timeout ? CheckOutcome::connect_timeout : CheckOutcome::connect_refused;
+  if (finding == CheckFinding::refused) return CheckOutcome::connect_refused;
+  return finding == CheckFinding::timeout ? CheckOutcome::connect_timeout : CheckOutcome::failed;
 }
 
 asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check, ssl::context& tls) {
@@ -126,7 +127,7 @@ asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health c
   const Instant began = monotonic_now();
   auto [error] = co_await stream.async_connect(socket_address(target), kAsTuple);
   if (error) {
-    fail(result, error, CheckFinding::unreachable);
+    fail(result, error, CheckFinding::not_made);
     co_return result;
   }
   result.connect_rtt = monotonic_now() - began;

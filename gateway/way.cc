@@ -21,6 +21,7 @@ std::vector<Way> ways_to_endpoints(const Policy& policy,
 }
 
 bool blames_endpoint(CheckFinding finding, const Way& before, const Way& after, Instant now) {
+  if (finding == CheckFinding::not_made) return false;
   if (finding != CheckFinding::timeout && finding != CheckFinding::unreachable) return true;
   return before.open && after.open && before.changes == after.changes && now - after.seen < kHeartbeatSeen;
 }

@@ -12,8 +12,8 @@ namespace perigee {
 
 enum class CheckOutcome : std::uint8_t {
   passed,
-  failed,           // connected, but the answer was wrong, late or cut short
-  connect_refused,  // RST, or ICMP unreachable
+  failed,           // the answer was wrong, late or cut short, or a router said unreachable
+  connect_refused,  // RST
   connect_timeout   // no answer to the SYN
 };
 [[nodiscard]] const char* name_of(CheckOutcome outcome);  // "passed", "failed", "connect refused", ...

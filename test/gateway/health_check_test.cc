@@ -2,9 +2,11 @@
 #include "gateway/health_check.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <csignal>
 #include <functional>
 
@@ -100,6 +102,30 @@ TEST(HealthCheckTest, NothingListening) {
   EXPECT_EQ(result.finding, CheckFinding::refused);
   EXPECT_EQ(result.outcome(), CheckOutcome::connect_refused);
   EXPECT_FALSE(result.connect_rtt);
+}
+
+TEST(HealthCheckTest, OnlyTheEndpointItselfCanBeDead) {
+  CheckResult result;
+  result.finding = CheckFinding::unreachable;
+  EXPECT_EQ(result.outcome(), CheckOutcome::failed) << "a router's word, or a route of ours is missing";
+}
+
+TEST(HealthCheckTest, ACheckThatThisHostCannotMake) {
+  asio::io_context io;
+  const asio::ip::tcp::socket opens_the_reactor(io);
+  asio::ssl::context tls(asio::ssl::context::tls_client);
+  CheckResult result;
+  asio::co_spawn(io, check_endpoint({kLoopback, closed_port()}, patient_check(), tls),
+                 [&](std::exception_ptr, CheckResult checked) { result = std::move(checked); });
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  io.run();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(result.finding, CheckFinding::not_made) << result.detail;
+  EXPECT_EQ(result.outcome(), CheckOutcome::failed);
 }
 
 TEST(HealthCheckTest, AnEndpointThatNeverAnswers) {

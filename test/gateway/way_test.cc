@@ -16,10 +16,15 @@ const Way kGood{true, 7, kNow - 100ms};
 TEST(BlamesEndpoint, AnAnswerWhateverTheWayWas) {
   for (std::size_t i = 0; i < kCheckFindingCount; ++i) {
     const auto finding = static_cast<CheckFinding>(i);
+    if (finding == CheckFinding::not_made) continue;
     const bool silence = finding == CheckFinding::timeout || finding == CheckFinding::unreachable;
     EXPECT_EQ(blames_endpoint(finding, Way{}, Way{}, kNow), !silence) << i;
     EXPECT_TRUE(blames_endpoint(finding, kGood, kGood, kNow)) << i;
   }
+}
+
+TEST(BlamesEndpoint, NotForWhatThisHostLacks) {
+  EXPECT_FALSE(blames_endpoint(CheckFinding::not_made, kGood, kGood, kNow));
 }
 
 TEST(BlamesEndpoint, SilenceOnlyWhenTheWayWasWholeAllTheTime) {
