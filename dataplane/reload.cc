@@ -70,7 +70,15 @@ void Reloader::look(Instant now) {
 
 void Reloader::read(Instant now) {
   Result<table::Table> table = table::read_file(wiring_.directory, wiring_.owner);
-  if (!table) return refuse(table::Identity{}, table.error().text(), now);
+  if (!table) {
+    // What is wrong may lie beside the file, as the rights of its directory: tried again, and told once.
+    const auto stamp_read = std::exchange(seen_, std::nullopt);
+    const std::string reason = table.error().text();
+    if (stamp_read == unreadable_ && reason == unreadable_reason_) return;
+    unreadable_ = stamp_read;
+    unreadable_reason_ = reason;
+    return refuse(table::Identity{}, reason, now);
+  }
   const table::Identity identity = table->identity;
   if (identity == in_force_) return;
   auto serving = ServingTable::build(std::move(*table), wiring_.ports);

@@ -68,9 +68,11 @@ class Reloader {
   void acknowledge(Instant now);
 
   Wiring wiring_;
-  Descriptor watch_;                         // inotify
-  bool told_ = false;                        // that there is no directory
-  std::optional<FileStamp> seen_;            // of the file last read, whatever came of it
+  Descriptor watch_;                     // inotify
+  bool told_ = false;                    // that there is no directory
+  std::optional<FileStamp> seen_;        // of the file last read; none: it could not be
+  std::optional<FileStamp> unreadable_;  // the last that could not, and why
+  std::string unreadable_reason_;
   std::optional<table::Identity> in_force_;  // the worker has it
   std::optional<table::Identity> offered_;   // the worker is about to take it
 };

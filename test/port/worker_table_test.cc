@@ -173,6 +173,21 @@ TEST_F(Reload, AFileThatIsNoTableIsRefusedOnce) {
   EXPECT_FALSE(read().in_force);
 }
 
+TEST_F(Reload, RightsOfTheDirectoryThatAreMendedAreNoticed) {
+  using std::filesystem::perm_options, std::filesystem::perms;
+  Reloader reloader = make();
+  const table::Identity identity = write(1);
+  std::filesystem::permissions(table_dir(), perms::group_write, perm_options::add);
+  for (int i = 1; i < 4; ++i) reloader.look(Instant{i});
+  EXPECT_EQ(log_, std::vector<std::string>{"table_refused"});
+  std::filesystem::permissions(table_dir(), perms::group_write, perm_options::remove);
+  reloader.look(Instant{4});
+  worker_takes();
+  reloader.look(Instant{5});
+  ASSERT_TRUE(read().in_force);
+  EXPECT_EQ(read().in_force->identity, identity);
+}
+
 TEST_F(Reload, ADirectoryThatAppearsLaterIsFollowed) {
   std::filesystem::remove(table_dir());
   Reloader reloader = make();
