@@ -221,8 +221,11 @@ Result<Snapshot> Reader::read() {
   snapshot.flow_capacity = header.flow_capacity;
   snapshot.in_force = table_report(header.in_force);
   snapshot.refused = table_report(header.refused);
-  for (std::uint32_t i = 0; i < header.worker_count; ++i) add_worker(layout_->workers[i], snapshot.workers);
-  for (std::uint32_t i = 0; i < header.port_count; ++i) {
+  // The writer can change its header after follow() checked it: the arrays' own sizes bound the loops.
+  const std::uint32_t workers = std::min(header.worker_count, kMaxWorkers);
+  const std::uint32_t ports = std::min(header.port_count, kMaxPorts);
+  for (std::uint32_t i = 0; i < workers; ++i) add_worker(layout_->workers[i], snapshot.workers);
+  for (std::uint32_t i = 0; i < ports; ++i) {
     snapshot.ports.push_back(port_sample(layout_->ports[i]));
   }
   for (const LinkSlot& slot : layout_->links) {

@@ -203,6 +203,8 @@ int run(std::span<const std::string> arguments) {
 }  // namespace perigee
 
 int main(int argc, char** argv) {
+  // A log reader that went away must not take the packet path with it.
+  std::signal(SIGPIPE, SIG_IGN);
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   return perigee::run(arguments);
 }
