@@ -162,8 +162,6 @@ ExitStatus run(const Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A log reader or client that went away is an error of that write, not the end of the process.
-  std::signal(SIGPIPE, SIG_IGN);
   const auto arguments = parse_arguments(argc, argv);
   if (!arguments) return arguments.error();
   try {
