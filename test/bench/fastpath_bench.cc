@@ -1,5 +1,5 @@
 // Nanoseconds per packet of the fast path without port I/O, ours beside the rte_hash prototype, interleaved.
-// One JSON line per case; test/bench/fastpath.py makes the table. See docs/benchmarks.md.
+// One JSON line per case; test/bench/fastpath.py makes the table.
 #include <rte_cycles.h>
 #include <rte_eal.h>
 
