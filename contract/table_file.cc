@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include <cerrno>
 #include <cstring>
@@ -96,12 +97,11 @@ Result<void> check_counts(const FileHeader& header) {
 }
 
 Result<std::vector<std::byte>> read_octets(const Descriptor& file) {
-  // One octet more than the limit, so that a file that grew meanwhile is seen as too long.
-  std::vector<std::byte> octets(kMaxFileSize + 1);
   struct stat info {};
-  if (fstat(file.get(), &info) == 0 && info.st_size >= 0 && info.st_size <= std::int64_t{kMaxFileSize}) {
-    octets.resize(static_cast<std::size_t>(info.st_size) + 1);
-  }
+  if (fstat(file.get(), &info) != 0) return refusal(std::generic_category().message(errno));
+  const auto size = std::clamp<std::int64_t>(info.st_size, 0, std::int64_t{kMaxFileSize});
+  // One octet more, so that a file that grew meanwhile is seen as too long.
+  std::vector<std::byte> octets(static_cast<std::size_t>(size) + 1);
   std::size_t filled = 0;
   while (filled < octets.size()) {
     const ssize_t got = ::read(file.get(), octets.data() + filled, octets.size() - filled);
