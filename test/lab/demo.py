@@ -2,9 +2,10 @@
 up, and says whether all of it behaved."""
 
 import argparse
-import shutil
+import fcntl
+import os
+import signal
 import sys
-import tempfile
 import time
 
 import drive
@@ -47,16 +48,8 @@ def demonstrate(lab, screen):
     return 1 if demo.problems else 0
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
-    parser.add_argument("--build-dir", help="where the programs are (default build/release)")
-    parser.add_argument("--driver", choices=DRIVERS, default=DRIVERS[0], help="of the data planes' ports")
-    parser.add_argument("--keep", action="store_true", help="leave the lab running at the end")
-    given = parser.parse_args()
-    # A lab of its own, unless it is to stay: then the one that scripts/lab speaks to.
-    run = rundir.default() if given.keep else tempfile.mkdtemp(prefix="perigee-demo-", dir=rundir.base())
-    lab = Lab(run, given.build_dir, given.driver)
-    screen = Screen()
+def bring_up_and_demonstrate(lab, screen, keep):
+    """The exit status; the lab is down again, unless `keep`."""
     code, ours = 1, False
     try:
         screen.say("bringing up three PoPs, a client and a gateway ...")
@@ -71,14 +64,34 @@ def main():
     except KeyboardInterrupt:
         screen.say("interrupted")
     finally:
-        if given.keep and ours:
+        if keep and ours:
             screen.say(LOOK_AROUND.format(bin=f"{lab.build_dir}/bin"))
-        elif not given.keep:
+        elif not keep:
             lab.down(keep_logs=code == 1)
-            if code == 1:
+            if code == 1 and os.path.isdir(lab.failed_logs):
                 screen.say(f"the logs of its programs are in {lab.failed_logs}")
-            shutil.rmtree(run, ignore_errors=True)
-    sys.exit(code)
+    return code
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("--build-dir", help="where the programs are (default build/release)")
+    parser.add_argument("--driver", choices=DRIVERS, default=DRIVERS[0], help="of the data planes' ports")
+    parser.add_argument("--keep", action="store_true", help="leave the lab running at the end")
+    given = parser.parse_args()
+    screen = Screen()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up as after ^C
+    # A lab of its own, unless it is to stay: then the one that scripts/lab speaks to.
+    own = os.path.join(rundir.base(), f"perigee-demo-{os.geteuid()}")
+    with open(own + ".lock", "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            screen.say("scripts/demo: another one is running")
+            sys.exit(1)
+        Lab(own).down()  # what a demo that was killed has left
+        run = rundir.default() if given.keep else own
+        sys.exit(bring_up_and_demonstrate(Lab(run, given.build_dir, given.driver), screen, given.keep))
 
 
 if __name__ == "__main__":

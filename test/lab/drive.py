@@ -17,7 +17,7 @@ class Driven:
 
     def __init__(self, lab, *arguments):
         command = lab.spaces.prefix("client") + [namespaces.PYTHON, "-B", LOAD, *map(str, arguments)]
-        self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._records = []
         self._thread = threading.Thread(target=self._collect, daemon=True)
         self._thread.start()
@@ -38,6 +38,7 @@ class Driven:
             self._child.terminate()
         self._child.wait()
         self._thread.join()
+        self._child.stdin.close()
         self._child.stdout.close()
 
 

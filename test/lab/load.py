@@ -5,13 +5,15 @@
 
 A record has kind (new: a connection of its own; keep: on a kept one; stream), start and end in CLOCK_MONOTONIC
 nanoseconds as the data planes use, endpoint, error (null when all is well). A stream also writes a record for
-each token, with its number, and `endpoint` at the first.
+each token, with its number. It ends when its standard input does.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import sys
+import threading
 import time
 
 import topology
@@ -25,7 +27,7 @@ def emit(**record):
         sys.stdout.write(json.dumps(record) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        sys.exit(0)  # whoever asked is gone
+        os._exit(0)  # whoever asked is gone
 
 
 def request_bytes(**more):
@@ -55,6 +57,12 @@ async def ask(reader, writer):
     head = await read_head(reader)
     await reader.readexactly(int(head["content-length"]))
     return head["x-endpoint"]
+
+
+def end_with_parent():
+    """Standard input is a pipe of the process that started us; its end is theirs."""
+    sys.stdin.buffer.read()
+    os._exit(0)
 
 
 def describe(error):
@@ -157,8 +165,10 @@ def main():
     parser.add_argument("--keep", type=int, default=0, help="kept connections")
     parser.add_argument("--keep-rate", type=float, default=20, help="requests a second on all of them together")
     parser.add_argument("--stream", type=int, default=0, help="tokens of the one stream")
+    given = parser.parse_args()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        asyncio.run(run(parser.parse_args()))
+        asyncio.run(run(given))
     except KeyboardInterrupt:
         pass
 
