@@ -63,6 +63,7 @@ def bring_up_and_demonstrate(lab, screen, keep):
         screen.say(f"scripts/demo: {error}")
     except KeyboardInterrupt:
         screen.say("interrupted")
+        code = 130
     finally:
         if keep and ours:
             screen.say(LOOK_AROUND.format(bin=f"{lab.build_dir}/bin"))
