@@ -55,7 +55,9 @@ class Link:
     sent: int
     received: int
     lost: int
+    reflected: int  # test packets of the peer that were answered
     transitions: int
+    invalid: int  # replies that did not count, for any reason
     tx_packets: int
     rx_packets: int
     window: Window | None
@@ -110,10 +112,10 @@ class Snapshot:
                                                                                          self._links, offset)
             if identity != wanted:
                 continue
-            (transitions,) = struct.unpack_from("<Q", self._links, offset + 88)
+            reflected, transitions, *invalid = struct.unpack_from("<9Q", self._links, offset + 80)
             tx_packets, _, rx_packets, _ = struct.unpack_from("<4Q", self._links, offset + 328)
-            return Link(STATES[state], since, last, sent, received, lost, transitions, tx_packets, rx_packets,
-                        self._window(offset + 360))
+            return Link(STATES[state], since, last, sent, received, lost, reflected, transitions, sum(invalid),
+                        tx_packets, rx_packets, self._window(offset + 360))
         return None
 
     def _window(self, offset):
