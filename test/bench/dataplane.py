@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -9,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fastpath  # noqa: E402
 import idle  # noqa: E402
 import paths  # noqa: E402
+from topology import leave_nothing_behind  # noqa: E402
 
 PARTS = {"fastpath": fastpath.run, "paths": paths.run, "idle": idle.run}
 
@@ -19,6 +21,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--part", choices=PARTS, action="append")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    leave_nothing_behind()
     bars = []
     for name in options.part or PARTS:
         print(f"\n## {name}\n", flush=True)

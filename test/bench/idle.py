@@ -11,7 +11,7 @@ import sys
 import time
 
 from report import at_most, median, table
-from topology import VIP, Topology, scratch, sh, write
+from topology import SCRATCH, VIP, Topology, sh, write
 
 LINKS = 3
 SAMPLES = 60
@@ -74,7 +74,7 @@ class Pair:
                 sh(f"ip -n {where} link set dev link{i} up")
 
     def start(self, side, busy=False):
-        run_dir = os.path.join(scratch(), f"idle-{side}")
+        run_dir = os.path.join(SCRATCH, f"idle-{side}")
         for name in ("table", "telemetry", "state"):
             os.makedirs(os.path.join(run_dir, name), mode=0o755, exist_ok=True)
         path = write(f"idle-{side}.yaml", policy(side))
@@ -137,8 +137,7 @@ def run(build_dir, _rounds):
                      at_most(f"first packet after a quiet second, us above --busy, {driver}", asleep - busy, 100)]
         finally:
             topology.down()
-            sh(f"ip netns del {topology.ns('far')}", check=False)
-    sh(f"rm -rf {scratch()}", check=False)
+            subprocess.run(["ip", "netns", "del", topology.ns("far")], check=False)
     table(["driver", "idle", "first packet us", "same, --busy", "difference"], rows)
     return bars
 

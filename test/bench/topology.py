@@ -6,21 +6,33 @@ The box is either this host's kernel (addresses on its devices) or a Perigee dat
 everywhere, so that all of them see the same frames.
 """
 
+import ctypes
 import os
 import subprocess
 import time
 
 VIP = "203.0.113.10"
 ENDPOINTS = 3
+SCRATCH = "/run/bench"
 
 
-def sh(command, check=True, **kwargs):
-    return subprocess.run(command, shell=True, check=check, capture_output=True, text=True, **kwargs)
+def sh(command):
+    done = subprocess.run(command, shell=True, check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command}: {done.stderr}{done.stdout}")
+
+
+def leave_nothing_behind():
+    """From here on /run is this process's own: the namespaces named there and our files go when it ends, however it
+    ends; what start() starts dies with it."""
+    if ctypes.CDLL(None, use_errno=True).unshare(0x20000) != 0:  # CLONE_NEWNS
+        raise OSError(ctypes.get_errno(), "no mount namespace; are you root?")
+    sh(f"mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir /run/netns {SCRATCH}")
 
 
 class Topology:
     def __init__(self, tag, kernel):
-        self.tag = f"pb{os.getpid() % 10000}{tag}"
+        self.tag = tag
         self.kernel = kernel
         self.processes = []
 
@@ -32,7 +44,8 @@ class Topology:
         for name in names:
             sh(f"ip netns add {self.ns(name)}")
             sh(f"ip netns exec {self.ns(name)} sysctl -qw net.ipv6.conf.all.disable_ipv6=1 "
-               "net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0")
+               "net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 "
+               "net.ipv4.ip_local_port_range='1024 65000'")
             sh(f"ip -n {self.ns(name)} link set dev lo up")
         self.join("client", "198.51.100.10/24", "edge0", "198.51.100.1/24")
         for i in range(1, ENDPOINTS + 1):
@@ -55,7 +68,7 @@ class Topology:
 
     def start(self, name, command, cpu=None):
         pin = ["taskset", "-c", str(cpu)] if cpu is not None else []
-        process = subprocess.Popen(["ip", "netns", "exec", self.ns(name)] + pin + command,
+        process = subprocess.Popen(["ip", "netns", "exec", self.ns(name), "setpriv", "--pdeathsig", "KILL"] + pin + command,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.processes.append(process)
         return process
@@ -77,30 +90,24 @@ class Topology:
         for process in list(self.processes):
             self.stop(process)
         for name in ["client", "box"] + [f"ep{i}" for i in range(1, ENDPOINTS + 1)]:
-            sh(f"ip netns del {self.ns(name)}", check=False)
-
-
-def scratch():
-    path = f"/tmp/perigee-bench-{os.getpid()}"
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    return path
+            subprocess.run(["ip", "netns", "del", self.ns(name)], check=False)
 
 
 def write(name, text):
-    path = os.path.join(scratch(), name)
+    path = os.path.join(SCRATCH, name)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     return path
 
 
 def nginx(name, text):
-    path = write(name + ".conf", f"""daemon off; pid {scratch()}/{name}.pid; error_log /dev/null;
-worker_processes 1; worker_rlimit_nofile 20000; {text}""")
-    return ["nginx", "-p", scratch(), "-e", "/dev/null", "-c", path]
+    path = write(name + ".conf", f"""daemon off; master_process off; pid {SCRATCH}/{name}.pid; error_log /dev/null;
+worker_rlimit_nofile 20000; {text}""")
+    return ["nginx", "-p", SCRATCH, "-e", "/dev/null", "-c", path]
 
 
 def nginx_endpoint(topology, i):
-    temp = " ".join(f"{kind}_temp_path {scratch()};" for kind in
+    temp = " ".join(f"{kind}_temp_path {SCRATCH};" for kind in
                     ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     return nginx(f"{topology.tag}-ep{i}", f"""events {{ worker_connections 4096; }}
 http {{ access_log off; keepalive_requests 100000000; tcp_nodelay on; {temp}
@@ -114,7 +121,7 @@ class Dataplane:
     def __init__(self, topology, build_dir, driver, busy=False, cpu=1):
         self.topology, self.driver = topology, driver
         self.bin = os.path.join(build_dir, "bin")
-        self.run_dir = os.path.join(scratch(), f"{topology.tag}-{driver}")
+        self.run_dir = os.path.join(SCRATCH, f"{topology.tag}-{driver}")
         for name in ("table", "telemetry", "state"):
             os.makedirs(os.path.join(self.run_dir, name), mode=0o755, exist_ok=True)
         self.busy, self.cpu = busy, cpu
@@ -131,18 +138,14 @@ class Dataplane:
         for index, (name, role) in enumerate([("edge0", "edge")] +
                                              [(f"local{i}", "edge") for i in range(1, ENDPOINTS + 1)]):
             command += ["--port", f"{name}={role},net_{self.driver}{index},iface={name}"]
-        self.process = self.topology.start("box", command)
+        process = self.topology.start("box", command)
         for _ in range(100):
             answer = self.topology.run("client", ["curl", "-s", "-m", "1", "-o", "/dev/null", "-w", "%{http_code}",
                                                   f"http://{VIP}:8000/"])
             if answer.stdout == "200":
-                return
+                return process
             time.sleep(0.1)
         raise RuntimeError(f"the data plane over {self.driver} does not forward")
-
-    def stop(self):
-        self.topology.stop(self.process)
-
 
 POLICY = f"""version: 1
 pop: here
