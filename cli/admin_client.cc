@@ -87,7 +87,7 @@ Result<AdminReply> complete(asio::io_context& io, asio::awaitable<AdminReply> ex
                             const std::string& where) {
   AdminReply reply;
   std::string fault;
-  asio::co_spawn(io, std::move(exchange), [&](std::exception_ptr thrown, AdminReply received) {
+  asio::co_spawn(io, std::move(exchange), [&](const std::exception_ptr& thrown, AdminReply received) {
     try {
       if (thrown) std::rethrow_exception(thrown);
       reply = std::move(received);

@@ -10,7 +10,7 @@ namespace perigee::cli {
 std::string error_text(unsigned status, const std::string& body) {
   boost::system::error_code failed;
   const boost::json::value answer = boost::json::parse(body, failed);
-  const std::string status_text = "the gateway answered with status " + std::to_string(status);
+  std::string status_text = "the gateway answered with status " + std::to_string(status);
   if (failed || is_null(answer, "/error")) return status_text;
   return status_text + ": " + text_at(answer, "/error");
 }

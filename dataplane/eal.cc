@@ -13,9 +13,17 @@
 namespace perigee {
 namespace {
 
-// A ring that holds 100 ms of small packets at 40000/s and frames that hold an IP packet of 1500 octets.
-constexpr std::array kAfPacketDefaults = {std::pair{"framesz", "2048"}, std::pair{"blocksz", "65536"},
-                                          std::pair{"framecnt", "4096"}};
+struct DriverDefault {
+  const char* driver;
+  const char* key;
+  const char* value;
+};
+constexpr std::array kDriverDefaults = {
+    // A ring that holds 100 ms of small packets at 40000/s and frames that hold an IP packet of 1500 octets.
+    DriverDefault{"net_af_packet", "framesz", "2048"}, DriverDefault{"net_af_packet", "blocksz", "65536"},
+    DriverDefault{"net_af_packet", "framecnt", "4096"},
+    // Otherwise every look at an empty ring is a system call.
+    DriverDefault{"net_af_xdp", "busy_budget", "0"}};
 
 bool is_given(const std::string& arguments, const std::string& key) {
   return arguments.starts_with(key + "=") || arguments.find("," + key + "=") != std::string::npos;
@@ -23,9 +31,10 @@ bool is_given(const std::string& arguments, const std::string& key) {
 
 std::string with_defaults(const PortSetting& port) {
   std::string text = port.device_arguments();
-  if (!port.device.starts_with("net_af_packet")) return text;
-  for (const auto& [key, value] : kAfPacketDefaults) {
-    if (!is_given(port.arguments, key)) text += std::string(",") + key + "=" + value;
+  for (const auto& [driver, key, value] : kDriverDefaults) {
+    if (port.device.starts_with(driver) && !is_given(port.arguments, key)) {
+      text += std::string(",") + key + "=" + value;
+    }
   }
   return text;
 }
@@ -95,6 +104,7 @@ Result<Eal> Eal::start(const Bootstrap& bootstrap) {
   const bool hugepages = !bootstrap.no_huge && free_hugepages_mb() >= bootstrap.memory_mb;
   std::vector<std::string> arguments = eal_arguments(bootstrap, hugepages);
   std::vector<char*> pointers;  // EAL reorders them, hence a copy it may keep
+  pointers.reserve(arguments.size());
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) < 0) {
     std::string line;

@@ -9,8 +9,8 @@ namespace {
 constexpr auto kEdgesNs = [] {
   std::array<std::int64_t, telemetry::kRttEdgesSeconds.size()> edges{};
   for (std::size_t i = 0; i < edges.size(); ++i) {
-    // Rounded: 0.0003 s is not a whole number of nanoseconds in binary.
-    edges[i] = static_cast<std::int64_t>(telemetry::kRttEdgesSeconds[i] * 1e9 + 0.5);
+    // Edges are whole microseconds; in binary 0.0003 s is a little off, so round what the product cuts.
+    edges[i] = static_cast<std::int64_t>((telemetry::kRttEdgesSeconds[i] + 0.5e-9) * 1e9);
   }
   return edges;
 }();
