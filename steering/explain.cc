@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 
+#include "steering/route_terms.h"
 #include "steering/yaml_reader.h"
 
 namespace perigee {
@@ -28,7 +30,12 @@ std::string cost_text(const Cost& cost) {
 class Explainer {
  public:
   Explainer(const Policy& policy, const Route& route, const Policy::Service& service, Instant now)
-      : policy_(policy), route_(route), service_(service), chosen_(route.service(service.id)), now_(now) {}
+      : policy_(policy),
+        route_(route),
+        service_(service),
+        chosen_(route.service(service.id)),
+        now_(now),
+        own_links_(links_of_endpoints(policy, route)) {}
 
   std::vector<ExplainedCandidate> candidates() const {
     std::vector<ExplainedCandidate> out;
@@ -41,8 +48,9 @@ class Explainer {
         explained.tier = tier;
         explained.weight = candidate.weight;
         explained.share = total > 0 ? candidate.weight / total : 0;
-        explained.verdict =
-            tier == 0 ? "serves new flows: " + cost_text(explained.cost) : why_behind(explained);
+        explained.verdict = tier == 0
+                                ? "serves new flows: " + cost_text(explained.cost) + after_opening(candidate)
+                                : why_behind(explained);
         out.push_back(std::move(explained));
       }
     }
@@ -85,6 +93,14 @@ class Explainer {
     if (const Policy::Link* known = policy_.link(link)) out.link = known->name;
     if (const RankedPath* path = ranked(endpoint, link)) out.cost = path->cost;
     return out;
+  }
+
+  // Where its flows go once they are established, if that is another link.
+  [[nodiscard]] std::string after_opening(const Candidate& candidate) const {
+    const auto order = own_links_.find(candidate.endpoint);
+    if (order == own_links_.end() || order->second.front() == candidate.link) return "";
+    return "; once established they go over " + policy_.link(order->second.front())->name +
+           ", which a service before this one prefers";
   }
 
   // Why a usable candidate is not in the first tier.
@@ -144,6 +160,7 @@ class Explainer {
   const Policy::Service& service_;
   const ServiceRoute* chosen_;
   Instant now_;
+  std::map<EndpointId, std::vector<LinkId>> own_links_;
 };
 
 }  // namespace

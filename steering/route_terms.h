@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -43,5 +44,11 @@ struct Way {
 // Why an endpoint takes no new flows of a service, if so. `spill`: another one of the service has room.
 [[nodiscard]] std::optional<Exclusion> exclusion_of(const Policy::Endpoint& endpoint,
                                                     const EndpointRoute& state, bool spill);
+
+// The links of each endpoint of another PoP, best first: what its established flows use. In the order of its
+// candidates in the first service that has any, so that they go where that service's new flows go; then the
+// others in the order of the PoP's links.
+[[nodiscard]] std::map<EndpointId, std::vector<LinkId>> links_of_endpoints(const Policy& policy,
+                                                                           const Route& route);
 
 }  // namespace perigee

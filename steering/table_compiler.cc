@@ -13,7 +13,8 @@ std::uint64_t ns_of(Nanos duration) { return static_cast<std::uint64_t>(duration
 
 class Compiler {
  public:
-  Compiler(const Policy& policy, const Route& route) : policy_(policy), route_(route) {}
+  Compiler(const Policy& policy, const Route& route)
+      : policy_(policy), route_(route), endpoint_links_(links_of_endpoints(policy, route)) {}
 
   table::Table run(const table::Identity& identity) {
     table_.identity = identity;
@@ -22,7 +23,6 @@ class Compiler {
     add_settings();
     for (const auto& interface : policy_.interfaces) add_interface(interface);
     for (std::size_t i = 0; i < policy_.links.size(); ++i) add_link(i);
-    for (std::size_t pop = 0; pop < policy_.pops.size(); ++pop) order_links(pop);
     add_prefixes();
     for (const auto& endpoint : policy_.endpoints) add_endpoint(endpoint);
     for (const auto& service : policy_.services) add_service(service);
@@ -37,7 +37,7 @@ class Compiler {
   void add_settings();
   void add_interface(const Policy::Interface& interface);
   void add_link(std::size_t index);
-  void order_links(std::size_t pop);
+  Range order_links(const std::vector<LinkId>& order);
   void add_prefixes();
   void add_prefix(const Prefix& prefix, std::uint32_t interface, Range links);
   void add_endpoint(const Policy::Endpoint& endpoint);
@@ -47,9 +47,10 @@ class Compiler {
   const Policy& policy_;
   const Route& route_;
   table::Table table_;
+  const std::map<EndpointId, std::vector<LinkId>> endpoint_links_;
   std::map<LinkId, std::uint32_t> links_;          // index in the table
   std::map<EndpointId, std::uint32_t> endpoints_;  // the same
-  std::vector<Range> pop_links_;                   // of link_order, by PoP
+  std::map<std::vector<LinkId>, Range> orders_;    // of link_order: equal orders are there once
 };
 
 void Compiler::add_settings() {
@@ -104,18 +105,17 @@ void Compiler::add_link(std::size_t index) {
   links_.emplace(link.id, index_of(index));
 }
 
-// All links to the PoP, best first; those that are down last, as the data plane skips them.
-void Compiler::order_links(std::size_t pop) {
-  Range range{index_of(table_.link_order.size()), 0};
-  const PopRoute* route = pop == policy_.own_pop ? nullptr : route_.pop(policy_.pops[pop].id);
-  if (route != nullptr) {
-    for (const RankedPath& path : route->ranking.paths) {
-      const auto link = links_.find(path.path.link);
+Compiler::Range Compiler::order_links(const std::vector<LinkId>& order) {
+  const auto [known, fresh] = orders_.try_emplace(order);
+  if (fresh) {
+    known->second.first = index_of(table_.link_order.size());
+    for (const LinkId id : order) {
+      const auto link = links_.find(id);
       if (link != links_.end()) table_.link_order.push_back(link->second);
     }
+    known->second.count = index_of(table_.link_order.size()) - known->second.first;
   }
-  range.count = index_of(table_.link_order.size()) - range.first;
-  pop_links_.push_back(range);
+  return known->second;
 }
 
 void Compiler::add_prefix(const Prefix& prefix, std::uint32_t interface, Range links) {
@@ -137,8 +137,14 @@ void Compiler::add_prefixes() {
     if (!interface.gateway.none()) add_prefix({IpAddress::v4(0), 0}, index_of(i), {});
   }
   for (std::size_t pop = 0; pop < policy_.pops.size(); ++pop) {
-    if (pop_links_[pop].count == 0) continue;  // this PoP, or one that no link leads to
-    for (const Prefix& prefix : policy_.pops[pop].prefixes) add_prefix(prefix, table::kNone, pop_links_[pop]);
+    const PopRoute* route = pop == policy_.own_pop ? nullptr : route_.pop(policy_.pops[pop].id);
+    if (route == nullptr) continue;
+    // Best first; those that are down last, as the data plane skips them.
+    std::vector<LinkId> order;
+    for (const RankedPath& path : route->ranking.paths) order.push_back(path.path.link);
+    const Range links = order_links(order);
+    if (links.count == 0) continue;  // no link leads there
+    for (const Prefix& prefix : policy_.pops[pop].prefixes) add_prefix(prefix, table::kNone, links);
   }
   std::sort(table_.prefixes.begin(), table_.prefixes.end(), [](const auto& a, const auto& b) {
     return a.length != b.length ? a.length > b.length : a.address < b.address;
@@ -157,9 +163,10 @@ void Compiler::add_endpoint(const Policy::Endpoint& endpoint) {
   record.reset_established = state != nullptr && state->reset_established ? 1 : 0;
   if (endpoint.pop == policy_.own_pop) {
     record.interface = index_of(policy_.interface_to(endpoint.address).value_or(table::kNone));
-  } else {
-    record.first_link = pop_links_[endpoint.pop].first;
-    record.link_count = pop_links_[endpoint.pop].count;
+  } else if (const auto order = endpoint_links_.find(endpoint.id); order != endpoint_links_.end()) {
+    const Range links = order_links(order->second);
+    record.first_link = links.first;
+    record.link_count = links.count;
   }
   endpoints_.emplace(endpoint.id, index_of(table_.endpoints.size()));
   table_.endpoints.push_back(record);

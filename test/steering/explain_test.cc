@@ -84,6 +84,23 @@ TEST(Explain, SaysWhyCandidatesAreExcluded) {
   EXPECT_EQ(verdict(explanation, "per-1", "b"), "excluded: the link is down");
 }
 
+TEST(Explain, SaysWhereAnEstablishedFlowGoesIfThatIsAnotherLink) {
+  World world(replaced(replaced(kWorldPolicy, "endpoints: [mel-1", "max_rtt: 12ms, endpoints: [mel-1"),
+                       "  chat:", "  before: {vip: 203.0.113.12:8000, endpoints: [mel-1]}\n  chat:"));
+  world.rtt("b", 5);
+  world.rtt("a", 10);
+  world.rtt("p", 40);
+  world.run(40s);
+  EXPECT_EQ(verdict(explained(world), "mel-1", "b"), "serves new flows: 5.00 ms (rtt 5.00 ms)");
+  world.rtt("b", 13);  // too long for chat, and not yet for long enough for the service before it
+  world.tick();
+  EXPECT_EQ(
+      verdict(explained(world), "mel-1", "a"),
+      "serves new flows: 10.00 ms (rtt 10.00 ms); once established they go over b, which a service before "
+      "this one prefers");
+  EXPECT_EQ(verdict(explained(world), "mel-2", "a"), "serves new flows: 10.00 ms (rtt 10.00 ms)");
+}
+
 TEST(Explain, UnknownCostsAreSaidToBe) {
   World world;
   world.rtt("p", 40);

@@ -70,6 +70,35 @@ TEST(TableCompiler, EndpointsHaveTheirBitsAndTheirOwnLinks) {
   EXPECT_NE(text.find("prefix 0.0.0.0/0 interface 0\n"), std::string::npos) << text;
 }
 
+// Link b is the shorter one, but a costs less in all and is too long for chat.
+std::string divided_policy() {
+  return replaced(replaced(kWorldPolicy, "peer: 172.31.2.2,", "peer: 172.31.2.2, cost: 90ms,"),
+                  "endpoints: [mel-1", "max_rtt: 30ms, endpoints: [mel-1");
+}
+
+TEST(TableCompiler, EstablishedFlowsTakeTheLinksThatNewOnesTake) {
+  World world(divided_policy());
+  world.settle();
+  world.rtt("a", 60);
+  world.run(1s);
+  EXPECT_EQ(world.links_to("mel"), "a b");
+  const std::string text = text_of(compile(world.policy, world.route, {1, 1, 0}));
+  EXPECT_NE(text.find("  tier mel-1/b=100 mel-2/b=50\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("endpoint mel-1 10.2.1.1:8000 new b a\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("prefix 10.2.0.0/16 a b\n"), std::string::npos) << text;
+}
+
+TEST(TableCompiler, TheFirstServiceOfAnEndpointOrdersItsLinks) {
+  World world(
+      replaced(divided_policy(), "  web:", "  more: {vip: 203.0.113.12:8000, endpoints: [mel-1]}\n  web:"));
+  world.settle();
+  world.rtt("a", 60);
+  world.run(1s);
+  const std::string text = text_of(compile(world.policy, world.route, {1, 1, 0}));
+  EXPECT_NE(text.find("endpoint mel-1 10.2.1.1:8000 new b a\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("  tier mel-1/a=100\n"), std::string::npos) << text;
+}
+
 TEST(TableCompiler, AServiceWithNothingLeftHasNoTiers) {
   World world;
   world.settle();
