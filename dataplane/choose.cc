@@ -10,6 +10,13 @@ namespace {
 
 // The links a round of the search may use: up first, then unknown.
 enum class Round : std::uint8_t { up, unknown };
+constexpr std::array<Round, 2> kRounds = {Round::up, Round::unknown};
+
+bool usable(std::uint32_t link, LinkView links, Round round) {
+  if (link == table::kNone) return round == Round::up;  // in this PoP
+  const std::uint64_t among = round == Round::up ? links.up : links.unknown & ~links.up;
+  return (among >> link & 1U) != 0;
+}
 
 struct Search {
   const ServingTable& table;
@@ -17,12 +24,6 @@ struct Search {
   std::uint64_t key;
   LinkView links;
   std::optional<Place> except;
-
-  [[nodiscard]] bool usable(std::uint32_t link, Round round) const {
-    if (link == table::kNone) return round == Round::up;  // in this PoP
-    const std::uint64_t among = round == Round::up ? links.up : links.unknown & ~links.up;
-    return (among >> link & 1U) != 0;
-  }
 
   struct Found {
     Place place = kNoPlace;
@@ -33,7 +34,7 @@ struct Search {
                                           std::optional<Place> only) const {
     std::optional<Found> found;
     for (const table::Candidate& candidate : table.candidates_of(tier)) {
-      if (candidate.weight == 0 || !usable(candidate.link, round)) continue;
+      if (candidate.weight == 0 || !usable(candidate.link, links, round)) continue;
       const Place place = ends.endpoint_of_index(candidate.endpoint);
       if (place == kNoPlace || (only ? place != *only : place == except)) continue;
       const KnownEndpoint& endpoint = ends.endpoint(place);
@@ -45,8 +46,6 @@ struct Search {
     return found;
   }
 };
-
-constexpr std::array<Round, 2> kRounds = {Round::up, Round::unknown};
 
 }  // namespace
 
@@ -71,6 +70,19 @@ std::optional<Place> choose_endpoint(const ServingTable& table, FlowEnds& ends, 
   for (const Round round : kRounds) {
     for (const table::Tier& tier : tiers) {
       if (const auto found = search.best(tier, round, nullptr, std::nullopt)) return found->place;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint32_t> candidate_link(const ServingTable& table, const FlowEnds& ends,
+                                            std::uint32_t service, Place endpoint, LinkView links) {
+  for (const Round round : kRounds) {
+    for (const table::Tier& tier : table.tiers_of(table.table().services[service])) {
+      for (const table::Candidate& candidate : table.candidates_of(tier)) {
+        if (candidate.weight == 0 || ends.endpoint_of_index(candidate.endpoint) != endpoint) continue;
+        if (candidate.link != table::kNone && usable(candidate.link, links, round)) return candidate.link;
+      }
     }
   }
   return std::nullopt;

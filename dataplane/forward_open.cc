@@ -1,29 +1,15 @@
 // How flows begin, move and end.
 #include <bit>
 
-#include "dataplane/checksum.h"
 #include "dataplane/choose.h"
 #include "dataplane/flow_tcp.h"
 #include "dataplane/forward_state.h"
-#include "dataplane/octets.h"
 #include "dataplane/rendezvous.h"
+#include "dataplane/rewrite.h"
 
 namespace perigee {
 
 namespace {
-
-// Of a TCP or UDP packet, as it came. 0 means that UDP carries none (RFC 768, over IPv4).
-bool l4_checksum_right(const Packet& packet) {
-  const std::uint8_t* l4 = packet.transport();
-  std::uint32_t length = packet.length - packet.l4;
-  if (packet.protocol == kUdp) {
-    if (load_be16(l4 + 6) == 0) return true;
-    length = load_be16(l4 + 4);
-  }
-  const std::uint64_t sum = pseudo_header_sum(packet.source, packet.destination, packet.protocol,
-                                              static_cast<std::uint16_t>(length));
-  return checksum_finish(checksum_add({l4, length}, sum)) == 0;
-}
 
 std::uint64_t client_key(std::array<std::uint64_t, 2> client, std::uint16_t port, ServiceId service) {
   return rendezvous_key(IpAddress{std::bit_cast<std::array<std::uint8_t, 16>>(client)}, port, service);
@@ -72,7 +58,16 @@ ForwardResult Forwarder::Impl::open_flow(Packet& packet, Place service_place, co
   replies.insert(reply_hash(flow), slot);
   count_flow(flow, true);
   bump(options.counters->flows_created);
-  return send_to_endpoint(packet, flow);
+  return send_opening(packet, flow);
+}
+
+// A new flow goes over its candidate's link, while that lives; an established one over its endpoint's own.
+ForwardResult Forwarder::Impl::send_opening(Packet& packet, const FlowEntry& flow) {
+  const std::uint32_t service = ends.service(flow.service_hint).index;
+  const auto link = candidate_link(*table, ends, service, flow.endpoint_hint, links);
+  ForwardResult result = send_to_endpoint(packet, flow);
+  if (link) result.egress = table->over_link(*link);
+  return result;
 }
 
 // A SYN on the tuple of a flow we have.
@@ -114,7 +109,7 @@ ForwardResult Forwarder::Impl::syn_again(Packet& packet, std::uint32_t slot, Pla
     return answer_reset(packet);
   }
   flow.last_seen = flow_tick(now);
-  return send_to_endpoint(packet, flow);
+  return phase == FlowPhase::opening ? send_opening(packet, flow) : send_to_endpoint(packet, flow);
 }
 
 // An unanswered flow goes to another endpoint, where it gets another port. Where that one has none it stays.

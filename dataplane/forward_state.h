@@ -36,6 +36,7 @@ struct Forwarder::Impl {
   ForwardResult to_client(Packet& packet, Instant now);
   std::uint32_t find_reply(std::uint32_t hash, const TcpPath& path, std::uint8_t protocol) const;
   ForwardResult send_to_endpoint(Packet& packet, const FlowEntry& flow);
+  ForwardResult send_opening(Packet& packet, const FlowEntry& flow);
   ForwardResult answer_reset(const Packet& packet);
   ForwardResult refuse(const Packet& packet, DropReason reason, bool silent, Instant now);
   void see(LinkView view, Instant now);
@@ -115,9 +116,5 @@ struct Forwarder::Impl {
 inline void bump(telemetry::Counter& counter, std::uint64_t by = 1) {  // one writer
   counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
 }
-
-// New addresses and ports of a packet, TTL one less, checksums of IPv4 and TCP or UDP kept right as they were
-// (a fault in the payload stays visible to the receiver). The packet's fields follow.
-void rewrite(Packet& packet, const TcpPath& path);
 
 }  // namespace perigee

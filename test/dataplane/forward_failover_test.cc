@@ -45,6 +45,32 @@ TEST(ForwardFailover, NewFlowsTakeTheNextTierWhenAllLinksOfTheFirstAreDown) {
   EXPECT_EQ(lab.send(ForwardLab::from_client(3, kSyn, 1)).destination(), ip4("10.3.1.1"));
 }
 
+TEST(ForwardFailover, NewFlowLeavesOverItsCandidatesLinkAndAnEstablishedOneOverItsEndpointsFirst) {
+  table::Table records = lab_table();
+  records.candidates[0].link = records.candidates[1].link = kSydMelB;
+  ForwardLab lab(records);
+  const FrameSpec syn = ForwardLab::from_client(40000, kSyn, 1000);
+  const Outcome first = lab.send(syn);
+  EXPECT_EQ(link_of(first), kSydMelB);
+  EXPECT_EQ(first.result.egress.next_hop, ip4("172.31.2.2"));
+  lab.adopt(records);
+  EXPECT_EQ(link_of(lab.send(syn)), kSydMelB);  // a repeated one, too
+  lab.establish(40001);
+  EXPECT_EQ(link_of(lab.send(ForwardLab::from_client(40001, kAck, 1001, 5001, {1}))), kSydMelA);
+}
+
+TEST(ForwardFailover, UnansweredFlowWhoseCandidatesLinkDiesLeavesOverAnotherOfItsEndpoint) {
+  table::Table records = lab_table();
+  records.candidates[0].link = records.candidates[1].link = kSydMelB;
+  ForwardLab lab(records);
+  const FrameSpec syn = ForwardLab::from_client(40000, kSyn, 1000);
+  const Outcome first = lab.send(syn);
+  lab.links = {0b101, 0};
+  const Outcome again = lab.send(syn);
+  EXPECT_EQ(link_of(again), kSydMelA);
+  EXPECT_EQ(again.destination(), first.destination());
+}
+
 TEST(ForwardFailover, RepliesNeedNoPathBack) {
   ForwardLab lab;
   const Outcome syn = lab.establish(40000);
