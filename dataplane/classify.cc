@@ -98,7 +98,7 @@ bool claims_our_address(const Packet& packet, const ServingTable& table) {
 }  // namespace
 
 Classified classify(Packet& packet, const ServingTable& table) {
-  packet.in = table.segment(packet.port, packet.vlan);
+  if (packet.in.none()) packet.in = table.segment(packet.port, packet.vlan);
   if (packet.in.none()) return drop(DropReason::unknown_vlan);
   if (claims_our_address(packet, table)) return drop(DropReason::martian_source);
   switch (table.role(packet.destination)) {

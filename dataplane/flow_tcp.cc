@@ -1,7 +1,5 @@
 #include "dataplane/flow_tcp.h"
 
-#include "dataplane/octets.h"
-
 namespace perigee {
 
 namespace {
@@ -32,8 +30,6 @@ void take_fin(FlowEntry& flow, FlowFlag side) {
 }
 
 }  // namespace
-
-std::uint32_t tcp_sequence(const Packet& packet) { return load_be32(packet.transport() + 4); }
 
 void track_client_segment(FlowEntry& flow, const Packet& packet) {
   const std::uint32_t sequence = tcp_sequence(packet);

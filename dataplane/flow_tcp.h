@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "dataplane/flow_table.h"
+#include "dataplane/octets.h"
 #include "dataplane/packet.h"
 
 namespace perigee {
@@ -18,7 +19,9 @@ namespace perigee {
   return (packet.tcp_flags & (kSyn | kAck | kRst | kFin)) == kSyn;
 }
 
-[[nodiscard]] std::uint32_t tcp_sequence(const Packet& packet);
+[[nodiscard]] inline std::uint32_t tcp_sequence(const Packet& packet) {
+  return load_be32(packet.transport() + 4);
+}
 
 // A segment from the client that is not a SYN of a new connection, or one from the endpoint, is about to be
 // forwarded: takes its sequence and phase over.

@@ -1,42 +1,12 @@
 #include "dataplane/forward.h"
 
-#include "dataplane/checksum.h"
 #include "dataplane/flow_tcp.h"
 #include "dataplane/forward_state.h"
 #include "dataplane/icmp.h"
-#include "dataplane/octets.h"
+#include "dataplane/rewrite.h"
 #include "dataplane/transit.h"
 
 namespace perigee {
-
-void rewrite(Packet& packet, const TcpPath& path) {
-  std::uint8_t* ip = packet.ip();
-  std::uint8_t* l4 = packet.transport();
-  ChecksumDelta addresses;
-  addresses.address(packet.source, path.source);
-  addresses.address(packet.destination, path.destination);
-  ChecksumDelta l4_delta = addresses;
-  l4_delta.word(packet.source_port, path.source_port);
-  l4_delta.word(packet.destination_port, path.destination_port);
-
-  const std::uint16_t ttl_word = load_be16(ip + 8);
-  addresses.word(ttl_word, static_cast<std::uint16_t>(ttl_word - 0x100U));
-  ip[8] = packet.ttl = static_cast<std::uint8_t>(packet.ttl - 1);
-  store_be16(ip + 10, addresses.apply(load_be16(ip + 10)));
-  store_be32(ip + 12, packet.source = path.source);
-  store_be32(ip + 16, packet.destination = path.destination);
-  store_be16(l4, packet.source_port = path.source_port);
-  store_be16(l4 + 2, packet.destination_port = path.destination_port);
-
-  if (packet.protocol == kTcp) {
-    store_be16(l4 + 16, l4_delta.apply(load_be16(l4 + 16)));
-    return;
-  }
-  const std::uint16_t before = load_be16(l4 + 6);
-  if (before == 0) return;  // RFC 768: none was computed
-  const std::uint16_t after = l4_delta.apply(before);
-  store_be16(l4 + 6, after == 0 ? 0xffff : after);
-}
 
 std::uint32_t Forwarder::owner_of(const Packet& packet, std::uint32_t service, std::uint32_t worker_count) {
   std::uint32_t client = packet.source;

@@ -4,11 +4,6 @@
 
 namespace perigee {
 
-Segment ServingTable::segment_of(std::uint32_t packed) {
-  if (packed == table::kNone) return {};
-  return {static_cast<Segment::Kind>(packed >> 16U), static_cast<std::uint16_t>(packed)};
-}
-
 std::uint16_t ServingTable::port_of(Segment segment) const {
   return segment.is_link() ? links_[segment.index].port : interfaces_[segment.index].port;
 }
@@ -26,22 +21,6 @@ std::uint16_t ServingTable::mtu_of(Segment segment) const {
 }
 
 std::uint16_t ServingTable::path_mtu(Segment a, Segment b) const { return std::min(mtu_of(a), mtu_of(b)); }
-
-std::uint32_t ServingTable::service(std::uint32_t destination, std::uint16_t port,
-                                    std::uint8_t protocol) const {
-  // One port, then every port of the protocol, then the whole address; validate() lets no two overlap.
-  for (const std::uint64_t key : {service_key(destination, port, protocol),
-                                  service_key(destination, 0, protocol), service_key(destination, 0, 0)}) {
-    const std::uint32_t found = services_.find(key);
-    if (found != table::kNone) return found;
-  }
-  return table::kNone;
-}
-
-ServingTable::AddressRole ServingTable::role(std::uint32_t address) const {
-  const std::uint32_t packed = by_address_.find(address);
-  return packed == table::kNone ? AddressRole::other : static_cast<AddressRole>(packed >> 16U);
-}
 
 bool ServingTable::is_own(std::uint32_t address) const {
   const AddressRole found = role(address);

@@ -152,4 +152,24 @@ class ServingTable {
   std::vector<table::TransitPrefix> prefixes_;  // of the table, then the implied ones
 };
 
+inline Segment ServingTable::segment_of(std::uint32_t packed) {
+  if (packed == table::kNone) return {};
+  return {static_cast<Segment::Kind>(packed >> 16U), static_cast<std::uint16_t>(packed)};
+}
+
+inline std::uint32_t ServingTable::service(std::uint32_t destination, std::uint16_t port,
+                                           std::uint8_t protocol) const {
+  // One port, then every port of the protocol, then the whole address; validate() lets no two overlap.
+  const std::uint32_t found = services_.find(service_key(destination, port, protocol));
+  if (found != table::kNone) [[likely]]
+    return found;
+  const std::uint32_t any_port = services_.find(service_key(destination, 0, protocol));
+  return any_port != table::kNone ? any_port : services_.find(service_key(destination, 0, 0));
+}
+
+inline ServingTable::AddressRole ServingTable::role(std::uint32_t address) const {
+  const std::uint32_t packed = by_address_.find(address);
+  return packed == table::kNone ? AddressRole::other : static_cast<AddressRole>(packed >> 16U);
+}
+
 }  // namespace perigee

@@ -16,7 +16,11 @@ namespace perigee::bench {
 inline constexpr std::uint32_t kVip = 0xcb00710a;   // 203.0.113.10
 inline constexpr std::uint32_t kSnat = 0x0a020101;  // 10.2.1.1 and the 15 after it
 inline constexpr std::uint32_t kSnatAddresses = 16;
-inline constexpr std::array<std::uint32_t, 3> kEndpoints = {0x0a020001, 0x0a020002, 0x0a020003};
+inline constexpr std::array<std::uint32_t, 3> kEndpoints = {0x0a030001, 0x0a030002, 0x0a030003};
+inline constexpr std::array<std::uint32_t, 2> kNextHops = {0xac1f0102,
+                                                           0xac1f0202};  // of the two links to them
+inline constexpr std::uint32_t kEdge = 0xc613fffe;  // 198.19.255.254, its prefix /15 holds the clients
+inline constexpr std::uint8_t kEdgeLength = 15;
 inline constexpr std::uint16_t kServicePort = 8000;
 
 // Flow i's client: numbers are scattered (a bijection of 31 bits), as the clients of a real PoP are.
@@ -30,7 +34,8 @@ inline Tuple client_tuple(std::uint32_t flow) {
           kServicePort};
 }
 
-inline constexpr std::size_t kFrames = 8192;
+// As many as a worker's cache of mbufs, so that the frames are where a device's would be.
+inline constexpr std::size_t kFrames = 512;
 inline constexpr std::size_t kFrameSize = 128;
 inline constexpr std::size_t kFrameLength = 14 + 20 + 20 + 32;
 
