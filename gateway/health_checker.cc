@@ -18,7 +18,6 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
-constexpr double kJitter = 0.1;        // of the interval, either way: checks of many endpoints drift apart
 constexpr double kFirstWithin = 0.25;  // of the interval: soon, but not all at once
 
 }  // namespace
@@ -110,7 +109,7 @@ asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::sh
     co_await watch->timer.async_wait(kAsTuple);
     if (watch->stopped) co_return;
     // The next one is counted from this one's begin: a slow check does not thin them out.
-    watch->timer.expires_after(shared->spread(law.interval, 1 - kJitter, 1 + kJitter));
+    watch->timer.expires_after(shared->spread(law.interval, 1 - kCheckJitter, 1 + kCheckJitter));
     const bool alive_before = shared->dataplane_alive;
     const std::optional<Way> way_before = watch->way;
     auto work = check_endpoint(target, law, shared->tls);

@@ -23,6 +23,11 @@ Health verdict_of(const HealthState& state, const Policy::Health& law) {
 
 }  // namespace
 
+Nanos earliest_dead(const Policy::Health& law) {
+  const double between = static_cast<double>(law.interval.count()) * (1 - kCheckJitter) * (law.fall - 1);
+  return Nanos(static_cast<std::int64_t>(between)) + law.timeout;
+}
+
 HealthState observe(const HealthState& state, CheckOutcome outcome, const Policy::Health& law, Instant now) {
   HealthState next = state;
   const bool passed = outcome == CheckOutcome::passed;

@@ -18,6 +18,13 @@ enum class CheckOutcome : std::uint8_t {
 };
 [[nodiscard]] const char* name_of(CheckOutcome outcome);  // "passed", "failed", "connect refused", ...
 
+// Checks of one endpoint are an interval apart, or up to this share of it less or more: many drift apart.
+inline constexpr double kCheckJitter = 0.1;
+
+// The shortest time from a silent cut to the verdict `dead`: a check began just after it, and the `fall`th
+// ends.
+[[nodiscard]] Nanos earliest_dead(const Policy::Health& law);
+
 struct HealthState {
   Health verdict = Health::unknown;
   Instant since;                       // when the verdict began

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "steering/health.h"
 #include "steering/policy_sections.h"
 #include "steering/text_units.h"
 
@@ -240,6 +241,29 @@ void check_endpoints(const Policy& policy, const OwnAddresses& own, Report& repo
   }
 }
 
+// A silent cut takes the link and the checks over it together. Were the checks first, the endpoint would be
+// dead and its flows reset, where they only had to take another link.
+void check_cuts(const Policy& policy, Report& report) {
+  for (const Policy::Link& link : policy.links) {
+    if (link.pop == kNoIndex) continue;
+    const Nanos link_down = link.probe.detect * link.probe.interval + policy.steering.tick;
+    const Policy::Endpoint* first = nullptr;
+    for (const Policy::Endpoint& endpoint : policy.endpoints) {
+      if (endpoint.pop == kNoIndex || !policy.onward(link, endpoint.pop)) continue;
+      if (endpoint.health.type == Policy::Health::Type::none) continue;
+      if (first == nullptr || earliest_dead(endpoint.health) < earliest_dead(first->health))
+        first = &endpoint;
+    }
+    if (first == nullptr || earliest_dead(first->health) > link_down) continue;
+    report.add(path_of("links", link.name, "probe"),
+               "a silent cut makes the link down after " + text_of(link_down) +
+                   " (detect x interval, and steering.tick), but " +
+                   path_of("endpoints", first->name, "health") + " may be dead after " +
+                   text_of(earliest_dead(first->health)) +
+                   " (fall, interval, timeout), and its flows reset; probe more often, or check more slowly");
+  }
+}
+
 bool same_packets(const Policy::Service& a, const Policy::Service& b) {
   const bool any_protocol = a.protocol == Policy::Protocol::any || b.protocol == Policy::Protocol::any;
   const bool any_port = a.port == 0 || b.port == 0;
@@ -289,6 +313,7 @@ void check_policy(const Policy& policy, Report& report) {
   const OwnAddresses own = check_own_addresses(policy, report);
   check_endpoints(policy, own, report);
   check_services(policy, own, report);
+  check_cuts(policy, report);
 }
 
 }  // namespace perigee
