@@ -57,9 +57,9 @@ void RttWindow::add_settled(Instant now, bool lost) {
   if (lost) ++slice.lost;
 }
 
-Nanos RttWindow::rank(std::uint64_t rank) const {
+Nanos RttWindow::rank(std::uint64_t rank, Nanos min) const {
   std::uint64_t seen = 0;
-  for (std::size_t i = 0; i < kBuckets; ++i) {
+  for (std::size_t i = bucket_of(min); i < kBuckets; ++i) {
     seen += total_[i];
     if (seen >= rank) return middle_of(i);
   }
@@ -77,8 +77,8 @@ telemetry::Window RttWindow::read(Instant now) {
     window.settled += slice.settled;
   }
   if (window.samples != 0) {
-    window.p50 = std::max(window.min, rank((window.samples + 1) / 2));
-    window.p99 = std::max(window.min, rank(window.samples - window.samples / 100));
+    window.p50 = std::max(window.min, rank((window.samples + 1) / 2, window.min));
+    window.p99 = std::max(window.min, rank(window.samples - window.samples / 100, window.min));
   }
   return window;
 }
