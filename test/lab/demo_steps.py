@@ -8,7 +8,6 @@ import observe
 import topology
 
 NEAR = ("mel-1", "mel-2")
-STREAM_TOKENS_PER_S = 50
 
 
 class Demo:
@@ -84,7 +83,7 @@ class Demo:
 
     def cut_with_stream(self):
         self.step("syd-mel-a and syd-mel-b are cut, one after the other, while a stream runs")
-        stream = drive.Stream(self.lab, 12 * STREAM_TOKENS_PER_S)
+        stream = drive.Stream(self.lab, 12 * drive.TOKENS_PER_S)
         observe.wait_for("the stream runs", lambda: len(stream.tokens()) > 10)
         seen = self.cut("syd-mel-a", "syd-mel-b")
         self.stream_survives(stream, seen.at_ns, "it moved to syd-mel-b")
@@ -143,7 +142,7 @@ class Demo:
 
     def restart_dataplane(self):
         self.step("the data plane of syd is killed (kill -9) and started again, while a stream runs")
-        stream = drive.Stream(self.lab, 10 * STREAM_TOKENS_PER_S)
+        stream = drive.Stream(self.lab, 10 * drive.TOKENS_PER_S)
         observe.wait_for("the stream runs", lambda: len(stream.tokens()) > 10)
         killed_ns = drive.now_ns()
         self.lab.kill_dataplane(topology.GATEWAY_POP)

@@ -9,6 +9,7 @@ from collections import Counter
 
 import namespaces
 
+TOKENS_PER_S = 50  # of one stream, by the endpoint simulator
 LOAD = os.path.join(os.path.dirname(os.path.abspath(__file__)), "load.py")
 
 
@@ -63,7 +64,7 @@ class Load(Driven):
 
 
 class Stream(Driven):
-    """One streamed completion of so many tokens, 50 a second."""
+    """One streamed completion of so many tokens, TOKENS_PER_S."""
 
     def __init__(self, lab, tokens):
         super().__init__(lab, "--stream", tokens)

@@ -1,17 +1,22 @@
 """One streamed answer outlives, one after the other, a policy reload, a swap of first and second choice, the death of
-the gateway, and the death of the data plane."""
+the gateway, and the death of the data plane. It has no end, unless PERIGEE_STREAM_SECONDS says how long it is; then it
+must arrive to its last token, all in their order."""
+
+import os
 
 import drive
 import lab_case
 import observe
 from lab_case import wait_for
 
+SECONDS = int(os.environ.get("PERIGEE_STREAM_SECONDS", 0))
+TOKENS = drive.TOKENS_PER_S * (SECONDS or 3600)
 
 class StreamTest(lab_case.LabCase):
     def setUp(self):
         self.load = self.driven(drive.Load(self.lab, new=20, keep=0))
         observe.wait_new_flows(self.lab, ["syd-mel-a"])
-        self.stream = self.driven(drive.Stream(self.lab, 100_000))
+        self.stream = self.driven(drive.Stream(self.lab, TOKENS))
 
     def assert_goes_on(self):
         seen = len(self.stream.tokens())
@@ -43,6 +48,11 @@ class StreamTest(lab_case.LabCase):
             self.lab.start_dataplane("syd")
             self.lab.wait_settled()
             self.assert_goes_on()
+        if SECONDS:
+            with self.subTest("its end"):
+                outcome = wait_for("the end of the stream", self.stream.outcome, patience=SECONDS + 60)
+                self.assertIsNone(outcome["error"])
+                self.assertEqual(len(self.stream.tokens()), TOKENS)
 
 
 if __name__ == "__main__":
