@@ -239,7 +239,8 @@ class Lab:
             command += [f"--{kind}-dir", self._path(pop, kind)]
         return command
 
-    def start_dataplane(self, pop):
+    def start_dataplane(self, pop, *options):
+        """With more options of perigee-dataplane than the lab's own."""
         if pop not in topology.POPS:
             raise KeyError(f"no PoP is named '{pop}'; there are {', '.join(topology.POPS)}")
         for kind in ("table", "telemetry", "state"):
@@ -249,7 +250,8 @@ class Lab:
                                 self._path(pop, "table"))
             if done.returncode != 0:
                 raise LabError(f"perigee compile for {pop}: {done.stderr.strip()}")
-        self.processes.start(f"dataplane-{pop}", self.spaces.prefix(pop) + self.dataplane_command(pop))
+        self.processes.start(f"dataplane-{pop}", self.spaces.prefix(pop) +
+                             self.dataplane_command(pop) + list(options))
 
     def kill_dataplane(self, pop):
         return self.processes.stop(f"dataplane-{pop}", signal.SIGKILL)
