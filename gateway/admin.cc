@@ -116,7 +116,8 @@ AdminResponse Admin::read(const AdminRequest& request) const {
   const auto snapshot = cell_.load();
   const Instant now = monotonic_now();
   if (path == "/readyz") {
-    return json_answer(not_ready_reasons(*snapshot).empty() ? 200 : 503, readiness_json(*snapshot));
+    const json::value readiness = readiness_json(*snapshot, now);
+    return json_answer(readiness.at("ready").as_bool() ? 200 : 503, readiness);
   }
   if (path == "/api/v1/status") return json_answer(200, status_json(*snapshot, now));
   if (path == "/api/v1/links") return json_answer(200, links_json(*snapshot, now));

@@ -6,7 +6,6 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -19,6 +18,8 @@
 #include <cstring>
 #include <exception>
 #include <utility>
+
+#include "gateway/spawned.h"
 
 namespace perigee::gateway {
 
@@ -270,7 +271,7 @@ asio::awaitable<void> accept_all(std::shared_ptr<State> state, Acceptor& accepto
     Origin origin = origin_of(socket);
     auto session =
         std::make_unique<Session<State>>(state, std::move(socket), std::move(origin), Admission(connections));
-    asio::co_spawn(state->io, Session<State>::run(std::move(session)), asio::detached);
+    asio::co_spawn(state->io, Session<State>::run(std::move(session)), OrLog(state->log, "admin session"));
   }
 }
 
@@ -317,7 +318,7 @@ Result<void> AdminServer::listen_tcp(const std::string& address_and_port) {
   if (error) return Error{address_and_port, "cannot listen: " + error.message()};
   state_->tcp_acceptor.emplace(std::move(acceptor));
   asio::co_spawn(state_->io, accept_all<State>(state_, *state_->tcp_acceptor, state_->tcp_connections),
-                 asio::detached);
+                 kOrEnd);
   return {};
 }
 
@@ -342,7 +343,7 @@ Result<void> AdminServer::listen_unix(const std::string& path) {
   state_->unix_acceptor.emplace(std::move(acceptor));
   state_->unix_path = path;
   asio::co_spawn(state_->io, accept_all<State>(state_, *state_->unix_acceptor, state_->unix_connections),
-                 asio::detached);
+                 kOrEnd);
   return {};
 }
 

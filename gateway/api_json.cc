@@ -187,7 +187,7 @@ json::object link_json(const Snapshot& snapshot, std::size_t index, Instant now)
 }  // namespace
 
 json::value status_json(const Snapshot& snapshot, Instant now) {
-  const std::vector<std::string> reasons = not_ready_reasons(snapshot);
+  const std::vector<std::string> reasons = not_ready_reasons(snapshot, now);
   return json::object{
       {"version", kVersion},
       {"pop", snapshot.policy ? json::value(snapshot.policy->here().name) : json::value(nullptr)},
@@ -206,8 +206,8 @@ json::value links_json(const Snapshot& snapshot, Instant now) {
   return json::object{{"links", std::move(links)}};
 }
 
-json::value readiness_json(const Snapshot& snapshot) {
-  const std::vector<std::string> reasons = not_ready_reasons(snapshot);
+json::value readiness_json(const Snapshot& snapshot, Instant now) {
+  const std::vector<std::string> reasons = not_ready_reasons(snapshot, now);
   return json::object{{"ready", reasons.empty()}, {"reasons", strings(reasons)}};
 }
 

@@ -16,7 +16,7 @@ boost::json::value links_json(const Snapshot& snapshot, Instant now);
 boost::json::value endpoints_json(const Snapshot& snapshot, Instant now);
 boost::json::value services_json(const Snapshot& snapshot, Instant now);
 boost::json::value explanation_json(const Snapshot& snapshot, const Explanation& explanation);
-boost::json::value readiness_json(const Snapshot& snapshot);
+boost::json::value readiness_json(const Snapshot& snapshot, Instant now);
 boost::json::value change_json(const Change& change);
 
 }  // namespace perigee::gateway

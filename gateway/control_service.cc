@@ -2,10 +2,10 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 
+#include "gateway/spawned.h"
 #include "steering/policy_yaml.h"
 
 namespace perigee::gateway {
@@ -56,7 +56,7 @@ void ControlService::start() {
     record_reload(true, {});
   }
   tick();
-  asio::co_spawn(io_, tick_forever(), asio::detached);
+  asio::co_spawn(io_, tick_forever(), kOrEnd);
 }
 
 asio::awaitable<void> ControlService::tick_forever() {

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <optional>
 #include <random>
 
 #include "gateway/health_check.h"
+#include "gateway/spawned.h"
 
 namespace perigee::gateway {
 
@@ -84,7 +84,7 @@ void HealthChecker::follow(const Policy& policy) {
   for (const auto& watch_of : watches_) {
     const bool runs = std::find(before.begin(), before.end(), watch_of) != before.end();
     if (runs || watch_of->endpoint.health.type == Policy::Health::Type::none) continue;
-    asio::co_spawn(executor_, watch(watch_of, shared_), asio::detached);
+    asio::co_spawn(executor_, watch(watch_of, shared_), kOrEnd);
   }
 }
 

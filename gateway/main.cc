@@ -2,9 +2,9 @@
 // checks, changes of policy, signals) and admin (HTTP); they meet in the snapshot cell.
 #include <sys/resource.h>
 
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/program_options.hpp>
@@ -16,6 +16,7 @@
 #include "gateway/admin_server.h"
 #include "gateway/control_service.h"
 #include "gateway/log.h"
+#include "gateway/spawned.h"
 #include "perigee_version.h"
 #include "steering/policy_yaml.h"
 
@@ -108,7 +109,7 @@ asio::awaitable<void> obey(asio::signal_set& signals, ControlService& service, c
   while (true) {
     auto [error, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
     if (error || number != SIGHUP) break;
-    asio::co_spawn(service.io(), service.reload(), asio::detached);
+    asio::co_spawn(service.io(), service.reload(), OrLog(log, "reload"));
   }
   log.write(LogLevel::info, "stopping");
   service.io().stop();
@@ -151,12 +152,23 @@ ExitStatus run(const Arguments& arguments) {
     log.write(LogLevel::error, "cannot_start", {{"reason", opened.error().text()}});
     return kFailed;
   }
-  asio::co_spawn(control_io, obey(signals, service, log), asio::detached);
-  std::thread admin_thread([&admin_io] { admin_io.run(); });
-  control_io.run();
-  admin_io.stop();
+  asio::co_spawn(control_io, obey(signals, service, log), kOrEnd);
+  // Neither thread goes on without the other.
+  std::atomic<bool> failed = false;
+  const auto serve = [&](asio::io_context& io, const char* thread) {
+    try {
+      io.run();
+    } catch (const std::exception& thrown) {
+      log.write(LogLevel::error, "thread_failed", {{"thread", thread}, {"reason", thrown.what()}});
+      failed = true;
+    }
+    control_io.stop();
+    admin_io.stop();
+  };
+  std::thread admin_thread([&] { serve(admin_io, "admin"); });
+  serve(control_io, "control");
   admin_thread.join();
-  return kOk;
+  return failed ? kFailed : kOk;
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "gateway/snapshot.h"
 
+#include <algorithm>
+
 namespace perigee::gateway {
 
 const char* name_of(TableState state) {
@@ -16,9 +18,14 @@ const char* name_of(TableState state) {
   return "";
 }
 
-std::vector<std::string> not_ready_reasons(const Snapshot& snapshot) {
+std::vector<std::string> not_ready_reasons(const Snapshot& snapshot, Instant now) {
   std::vector<std::string> reasons;
-  if (!snapshot.policy) reasons.emplace_back("no policy is loaded");
+  if (!snapshot.policy) {
+    reasons.emplace_back("no policy is loaded");
+  } else if (now - snapshot.at >
+             std::max(kMaxSnapshotTicks * snapshot.policy->steering.tick, kAcknowledgeGrace)) {
+    reasons.emplace_back("the control loop has stopped to decide");
+  }
   if (!snapshot.table_error.empty()) {
     reasons.push_back("the table cannot be published: " + snapshot.table_error);
   }

@@ -79,8 +79,12 @@ struct Snapshot {
 // ready.
 inline constexpr Nanos kAcknowledgeGrace = std::chrono::seconds(2);
 
+// A snapshot is of the last tick; one older than so many, and than the grace above, means that nobody
+// decides.
+inline constexpr int kMaxSnapshotTicks = 5;
+
 // Why the gateway is not ready, for people; empty: it is.
-[[nodiscard]] std::vector<std::string> not_ready_reasons(const Snapshot& snapshot);
+[[nodiscard]] std::vector<std::string> not_ready_reasons(const Snapshot& snapshot, Instant now);
 
 // The window of a link while it says something: the data plane is alive, and it was taken within the policy's
 // steering window; else null.

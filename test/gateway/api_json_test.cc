@@ -39,6 +39,17 @@ TEST(ApiJsonTest, StatusOfAGatewayThatKnowsNothing) {
   EXPECT_EQ(status.at("dataplane").as_object().size(), known.at("dataplane").as_object().size());
 }
 
+TEST(ApiJsonTest, AGatewayThatStoppedToDecideIsNotReady) {
+  Snapshot snapshot = known_snapshot();
+  EXPECT_EQ(readiness_json(snapshot, kNow + kAcknowledgeGrace).at("ready"), json::value(true));
+  EXPECT_EQ(readiness_json(snapshot, kNow + kAcknowledgeGrace + Nanos(1)).at("ready"), json::value(false));
+  Policy slow = *snapshot.policy;
+  slow.steering.tick = std::chrono::seconds(1);
+  snapshot.policy = std::make_shared<const Policy>(slow);
+  EXPECT_EQ(readiness_json(snapshot, kNow + kMaxSnapshotTicks * slow.steering.tick).at("ready"),
+            json::value(true));
+}
+
 TEST(ApiJsonTest, Links) {
   const json::value links = links_json(known_snapshot(), kNow);
   const json::value& measured = links.at("links").as_array().at(0);

@@ -96,16 +96,16 @@ TEST_F(ControlLoopTest, TakesTheDataPlanesWordForTheTable) {
   dataplane.accept(now_ + 100ms);
   tick(loop);
   EXPECT_EQ(cell_.load()->table->state, TableState::in_force);
-  EXPECT_TRUE(not_ready_reasons(*cell_.load()).empty());
+  EXPECT_TRUE(not_ready_reasons(*cell_.load(), now_).empty());
 
   adopt(loop, policy_text("flows: {tcp_idle: 2h}\n"));
   dataplane.beat(now_ + 100ms);
   tick(loop);
   EXPECT_EQ(cell_.load()->table->state, TableState::pending) << "in force is the one before";
-  EXPECT_TRUE(not_ready_reasons(*cell_.load()).empty()) << "not for so short a time";
+  EXPECT_TRUE(not_ready_reasons(*cell_.load(), now_).empty()) << "not for so short a time";
   dataplane.beat(now_ + 3s);
   tick(loop, 3s);
-  EXPECT_EQ(not_ready_reasons(*cell_.load()).size(), 1U);
+  EXPECT_EQ(not_ready_reasons(*cell_.load(), now_).size(), 1U);
   EXPECT_TRUE(lines_.has("table_refused") && lines_.has("table_acknowledged"));
 }
 

@@ -57,11 +57,22 @@ TEST_F(ControlServiceTest, StartsWithThePolicyAndPublishes) {
   EXPECT_EQ(*cell_.load()->policy_text, policy_text());
 }
 
+TEST_F(ControlServiceTest, WhatATickThrowsIsNotLost) {
+  around_.write_policy(policy_text());
+  log_ = Log(LogLevel::debug, [](std::string_view line) {
+    if (line.find("dataplane_alive") != std::string_view::npos) throw std::runtime_error("no memory");
+  });
+  start();
+  FakeDataplane dataplane(around_);
+  dataplane.beat(monotonic_now());
+  EXPECT_THROW(run_until([] { return false; }), std::runtime_error);
+}
+
 TEST_F(ControlServiceTest, StartsWithoutAPolicyAndGetsOneByApply) {
   start();
   EXPECT_FALSE(cell_.load()->policy_status.last_reload_successful);
   EXPECT_EQ(cell_.load()->policy, nullptr);
-  EXPECT_EQ(not_ready_reasons(*cell_.load()).front(), "no policy is loaded");
+  EXPECT_EQ(not_ready_reasons(*cell_.load(), monotonic_now()).front(), "no policy is loaded");
   FakeDataplane dataplane(around_);
   const Change change = run(service_->apply(policy_text(), "new.yaml"), [&] {
     if (cell_.load()->table) dataplane.accept(monotonic_now());
