@@ -52,8 +52,10 @@ def children_us():
 
 
 def percentile(text, name):
-    value, unit = re.search(rf"^\s+{name}\s+([\d.]+)(us|ms|s)$", text, re.M).groups()
-    return float(value) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+    found = re.search(rf"^\s+{name}\s+([\d.]+)(us|ms|s)\s*$", text, re.M)
+    if not found:
+        raise RuntimeError(f"no {name} in what wrk says: {text}")
+    return float(found.group(1)) * {"us": 1, "ms": 1e3, "s": 1e6}[found.group(2)]
 
 
 class Routing:
