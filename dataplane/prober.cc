@@ -183,18 +183,18 @@ Prober::Verdict Prober::on_reply(const stamp::Datagram& datagram) {
   return Verdict::received;
 }
 
-bool Prober::judge(Instant now, bool drained) {
+bool Prober::judge(Instant now, std::span<const Instant> taken) {
   // How much later the loop is here than it said it would be.
   const Nanos late_by = now - std::max(last_seen_, next_due());
   last_seen_ = std::max(last_seen_, now);
   if (late_by > Nanos(0)) rearm_after(late_by, now);
-  if (!drained || now < judge_due_) return false;
+  if (now < judge_due_) return false;
   const bool publish_all = now >= next_publish_;
   if (publish_all) next_publish_ = now + kPublishInterval;
   bool changed = false;
   judge_due_ = next_publish_;
   for (std::size_t index = 0; index < links_.size(); ++index) {
-    const bool link_changed = judge_link(index, now);
+    const bool link_changed = judge_link(index, taken[index], now);
     changed = changed || link_changed;
     if (publish_all || link_changed) publish(index, now);
     const Instant next = links_[index].watch.next_judgement();
@@ -213,18 +213,18 @@ void Prober::rearm_after(Nanos late_by, Instant now) {
   }
 }
 
-bool Prober::judge_link(std::size_t index, Instant now) {
+bool Prober::judge_link(std::size_t index, Instant taken, Instant now) {
   Link& link = links_[index];
   std::uint32_t steady = 0;
   for (std::size_t port = 0; port < link.sessions.size(); ++port) {
     ProbeSession& session = link.sessions[port];
-    count_lost(index, session.expire(now), now);
+    count_lost(index, session.expire(taken), now);
     if (link.watch.state() == LinkState::down && session.answered_run() >= link.record.up_count) {
       steady |= 1U << port;
     }
   }
   const LinkState before = link.watch.state();
-  if (!link.watch.judge(now, steady)) return false;
+  if (!link.watch.judge(taken, steady)) return false;
   if (link.watch.state() == before) return true;
   if (link.watch.state() == LinkState::down) {
     for (ProbeSession& session : link.sessions) session.restart_run();

@@ -1,8 +1,8 @@
 // The Session-Sender (RFC 8762 section 4.2) of every link: when tests leave, which replies count, and what
 // follows from them: state, loss, round-trip times.
 //
-// The worker's loop: receive until the rings are empty, handing replies to on_reply(); judge(now, drained);
-// run(now, send); sleep until next_due(). A loop that is later than that by half a detection time has
+// The worker's loop: receive, handing replies to on_reply(); judge(now, taken); run(now, send); sleep until
+// next_due(). A loop that is later than that by half a detection time has
 // stalled, and silence across a stall is no verdict.
 #pragma once
 
@@ -77,9 +77,10 @@ class Prober {
   // DropReason::stamp_reply_invalid where it is invalid).
   Verdict on_reply(const stamp::Datagram& reply);
 
-  // `drained`: every link port was found empty after `now` was read, so no reply is waiting. Only then losses
-  // and silence are judged. True: the state of some link changed, or view().
-  bool judge(Instant now, bool drained);
+  // `taken`, by link: what came in on its port before then was all handed over (now: the port was found
+  // empty). Losses and silence are judged as of then, for a later reply may still wait in the ring. True: the
+  // state of some link changed, or view().
+  bool judge(Instant now, std::span<const Instant> taken);
 
   [[nodiscard]] LinkView view() const { return view_; }
   [[nodiscard]] telemetry::LinkState state(std::size_t link) const { return links_[link].watch.state(); }
@@ -104,7 +105,7 @@ class Prober {
   void count_lost(std::size_t index, std::uint32_t lost, Instant now);
   void count_received(std::size_t index, Nanos rtt, bool reordered, Instant received);
   void rearm_after(Nanos late_by, Instant now);
-  bool judge_link(std::size_t index, Instant now);
+  bool judge_link(std::size_t index, Instant taken, Instant now);
   void publish(std::size_t index, Instant now);
   void refresh_view();
 

@@ -103,8 +103,9 @@ class Worker {
   // worker_chores.cc: what happens between packets
   void adopt(const ServingTable& table, Instant now);
   bool take_handed_over();
-  void chores(Instant now, bool drained);
-  void probe(Instant now, bool drained);
+  void note_taken(std::size_t port, std::uint16_t count, Instant now);
+  void chores(Instant now);
+  void probe(Instant now);
   void sweep(Instant now);
   void check_ports(Instant now);
   void report_links();
@@ -130,6 +131,14 @@ class Worker {
   RateLimit errors_;                            // ICMP errors of ours
   RateLimit conflicts_;                         // lines about an address of ours in use elsewhere
   std::array<Item, kBurst> burst_;
+
+  // Of a port: what came in before `until` was all taken. While it is never found empty: since `mark`,
+  // `count` frames were taken.
+  struct Taken {
+    Instant until, mark;
+    std::uint32_t count = 0;
+  };
+  std::array<Taken, telemetry::kMaxPorts> taken_{};
 
   Instant looked_;      // when the ports were looked at last, or the sleep ended
   Instant gap_second_;  // when poll_gap_last_ns starts anew

@@ -18,6 +18,8 @@ constexpr Nanos kPortsEvery = std::chrono::milliseconds(100);
 constexpr Nanos kSweepEvery = std::chrono::milliseconds(20);
 constexpr std::uint32_t kSweepsPerTable = 10;
 constexpr Nanos kGapWindow = std::chrono::seconds(1);
+// More frames than wait at any port of ours: a NIC's ring holds 1024, af_xdp's and the lab's af_packet 2048.
+constexpr std::uint32_t kMostWaiting = 4096;
 
 std::vector<int> descriptors_of(std::span<const Port> ports) {
   std::vector<int> descriptors;
@@ -66,22 +68,32 @@ bool Worker::round() {
   wiring_.tables.take([&](const ServingTable& table) { adopt(table, now); });
 
   bool empty = true;
-  bool drained = true;
   std::array<rte_mbuf*, kBurst> buffers;
   for (std::size_t port = 0; port < wiring_.ports.size(); ++port) {
     const std::uint16_t count = wiring_.ports[port].receive(buffers);
+    note_taken(port, count, now);
     if (count == 0) continue;
     empty = false;
-    // Replies come in on links only: a flood from clients is no reason to overlook a dead link.
-    drained = drained && (count < kBurst || wiring_.ports[port].role() != PortRole::link);
     // T2 and T4 of what is in this burst; a device's own stamp would go here.
     handle(static_cast<std::uint16_t>(port), std::span(buffers).first(count), wiring_.clock());
   }
   if (take_handed_over()) empty = false;
   if (!empty) sleep_.after_round(false, now, now);
-  chores(now, drained);
+  chores(now);
   sender_.flush();
   return empty;
+}
+
+// A port that is never found empty must not hide that a link is dead: once as many frames were taken as may
+// wait there, all that came before is among them.
+void Worker::note_taken(std::size_t port, std::uint16_t count, Instant now) {
+  Taken& taken = taken_[port];
+  if (count < kBurst) {
+    taken = {now, now, 0};
+    return;
+  }
+  taken.count += count;
+  if (taken.count >= kMostWaiting) taken = {taken.mark, now, 0};
 }
 
 // What other workers received for flows of ours.
@@ -97,10 +109,10 @@ bool Worker::take_handed_over() {
   return any;
 }
 
-void Worker::chores(Instant now, bool drained) {
+void Worker::chores(Instant now) {
   if (now >= ports_due_ || ports_suspect_) check_ports(now);
   if (table_ != nullptr) {
-    probe(now, drained);
+    probe(now);
     if (const Instant due = sender_.next_due(); !due.never() && now >= due) {
       sender_.run(now);
       report_neighbors();
@@ -146,10 +158,13 @@ void Worker::adopt(const ServingTable& table, Instant now) {
   sender_.announce(std::nullopt);
 }
 
-void Worker::probe(Instant now, bool drained) {
+void Worker::probe(Instant now) {
   const Instant due = prober_.next_due();
   if (due.never() || now < due) return;
-  if (prober_.judge(now, drained)) {
+  std::array<Instant, table::kMaxLinks> taken;
+  const std::size_t links = table_->table().links.size();
+  for (std::uint32_t link = 0; link < links; ++link) taken[link] = taken_[table_->link(link).port].until;
+  if (prober_.judge(now, std::span(taken).first(links))) {
     links_ = prober_.view();
     report_links();
   }

@@ -53,6 +53,7 @@ struct Network {
     table.links = std::move(links);
     origin = slots.adopt(table.links, now);
     prober.adopt(table, origin, now);
+    taken.assign(table.links.size(), now);
   }
 
   telemetry::LinkSlot& slot(std::size_t link = 0) { return slots.at(link); }
@@ -65,7 +66,8 @@ struct Network {
       in_flight.erase(in_flight.begin());
       deliver(reply, Instant{at});
     }
-    prober.judge(now, drained);
+    if (drained) taken.assign(table.links.size(), now);
+    prober.judge(now, taken);
     prober.run(now, [this](const Probe& probe) { return on_send(probe); });
   }
 
@@ -124,7 +126,8 @@ struct Network {
   table::Table table;
   std::vector<std::uint32_t> origin;
   Instant now = kStart;
-  bool drained = true;
+  bool drained = true;         // the ports are found empty
+  std::vector<Instant> taken;  // by link, up to when
 
   // The path, by link: what a test packet meets.
   Nanos delay = milliseconds(5);

@@ -161,7 +161,7 @@ TEST(ProberSchedule, WhatCouldNotBeSentWasNeverMade) {
   ASSERT_EQ(sequences.size(), 8U);
   EXPECT_EQ(sequences[0], sequences[4]);
   network.now = network.now + 5s;
-  network.prober.judge(network.now, true);
+  network.prober.judge(network.now, std::array{network.now});
   EXPECT_EQ(network.slot().sent.load(), 0U);
   EXPECT_EQ(network.slot().lost.load(), 0U);
 }

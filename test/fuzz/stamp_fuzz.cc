@@ -45,7 +45,7 @@ struct World {
 
   void tick() {
     now = now + std::chrono::milliseconds(1);
-    prober.judge(now, true);
+    prober.judge(now, std::array{now});  // one link
     prober.run(now, [this](const Probe& probe) {
       last_test.assign(probe.payload.begin(), probe.payload.end());
       last_port = probe.source_port;
