@@ -1,0 +1,185 @@
+#include "router/sse.h"
+
+#include <cstring>
+#include <utility>
+
+#include "router/octet_search.h"
+
+namespace perigee::router {
+namespace {
+
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
+// The fields of an event that say what it is. Data in several lines is known by its first.
+struct EventFields {
+  std::string_view name;
+  std::string_view data;
+  bool has_data = false;
+};
+
+// The value of a line "field: value"; one SP after the colon is not part of it. nullopt: another field.
+std::optional<std::string_view> field_value(std::string_view line, std::string_view field) {
+  if (!line.starts_with(field)) return std::nullopt;
+  line.remove_prefix(field.size());
+  if (line.empty()) return line;
+  if (line.front() != ':') return std::nullopt;
+  line.remove_prefix(1);
+  if (line.starts_with(' ')) line.remove_prefix(1);
+  return line;
+}
+
+EventFields read_fields(std::string_view event) {
+  EventFields fields;
+  while (!event.empty()) {
+    const std::size_t end = find_octet<LineEnds>(event, 0);
+    const std::string_view line = event.substr(0, end);
+    event.remove_prefix(end == event.size() ? end : end + 1);
+    if (const auto data = field_value(line, "data")) {
+      if (!fields.has_data) fields.data = *data;
+      fields.has_data = true;
+    } else if (const auto name = field_value(line, "event")) {
+      fields.name = *name;
+    }
+  }
+  return fields;
+}
+
+// Whether `"key":` with something other than null stands anywhere in the data: a cheap look that spares most
+// events the walk over their members. Inside a string the quotes would be escaped.
+bool may_have(std::string_view data, std::string_view quoted_key) {
+  for (std::size_t at = data.find(quoted_key); at != std::string_view::npos;
+       at = data.find(quoted_key, at + 1)) {
+    std::size_t value = at + quoted_key.size();
+    while (value < data.size() && (data[value] == ' ' || data[value] == ':')) ++value;
+    if (data.substr(value, 4) != "null") return true;
+  }
+  return false;
+}
+
+bool has_error(std::string_view data) {
+  if (!may_have(data, "\"error\"")) return false;
+  const std::string_view error = top_level_value(data, "error");
+  return !error.empty() && error != "null";
+}
+
+// `choices` is [] or null (vLLM): nothing but the usage is told.
+bool nothing_chosen(std::string_view data) {
+  const std::string_view choices = top_level_value(data, "choices");
+  return choices == "null" ||
+         (choices.starts_with('[') && choices.find_first_not_of(" \t", 1) == choices.size() - 1);
+}
+
+bool ends_stream(std::string_view name) {
+  return name == "response.completed" || name == "response.incomplete" || name == "response.failed" ||
+         name == "transcript.text.done" || name == "speech.audio.done" ||
+         name == "image_generation.completed" || name == "image_edit.completed";
+}
+
+// `{"type":"NAME"`: the name of an event whose sender left out the event field.
+std::string_view type_of(std::string_view data) {
+  constexpr std::string_view kType = "{\"type\":\"";
+  return data.starts_with(kType) ? data.substr(kType.size(), data.find('"', kType.size()) - kType.size())
+                                 : std::string_view{};
+}
+
+}  // namespace
+
+std::string_view event_data(std::string_view event) { return read_fields(event).data; }
+
+std::size_t SseSplitter::event_end(std::string_view octets, std::size_t at) {
+  while (at < octets.size()) {
+    if (std::exchange(after_cr_, false) && octets[at] == '\n') {
+      ++at;
+      continue;
+    }
+    const std::size_t end = find_octet<LineEnds>(octets, at);
+    const bool blank = line_empty_ && end == at;
+    line_empty_ = end < octets.size();
+    if (end == octets.size()) break;
+    after_cr_ = octets[end] == '\r';
+    at = end + 1;
+    if (!blank) continue;
+    if (after_cr_ && at < octets.size() && octets[at] == '\n') {
+      after_cr_ = false;
+      ++at;
+    }
+    return at;
+  }
+  return std::string_view::npos;
+}
+
+void SseSplitter::add(std::string_view event, SseRead& read) {
+  SseEvent out{event};
+  if (!std::exchange(started_, true) && event.starts_with(kByteOrderMark))
+    event.remove_prefix(kByteOrderMark.size());
+  const EventFields fields = read_fields(event);
+  const std::string_view name = fields.name.empty() ? type_of(fields.data) : fields.name;
+  if (!fields.has_data) {
+    out.kind = SseKind::comment;
+  } else if (fields.data.starts_with("[DONE]")) {
+    out.kind = SseKind::done;
+    out.last = true;
+  } else {
+    out.last = ends_stream(name);
+    if (name == "error" || name == "response.failed" || has_error(fields.data)) out.kind = SseKind::error;
+    if (may_have(fields.data, "\"usage\"")) {
+      if (const auto usage = find_usage(fields.data)) {
+        read.usage = usage;
+        if (out.kind == SseKind::data && nothing_chosen(fields.data)) out.kind = SseKind::usage;
+      }
+    }
+    ++read.data_events;
+  }
+  ended_ = ended_ || out.last;
+  events_.push_back(out);
+}
+
+SseRead SseSplitter::feed(std::string_view octets) {
+  SseRead read;
+  events_.clear();
+  std::size_t rest_begin = 0;
+  std::size_t rest_end = 0;
+  if (after_cr_ && tail_.empty() && octets.starts_with('\n')) {
+    // The other half of a CRLF whose CR ended the last event: it leaves now, and is not the next event's.
+    after_cr_ = false;
+    rest_end = 1;
+    events_.push_back({octets.substr(0, 1), SseKind::comment});
+  }
+  std::size_t end = event_end(octets, rest_end);
+  if (!tail_.empty() && end != std::string_view::npos) {
+    tail_ += octets.substr(0, end);
+    first_.swap(tail_);
+    tail_.clear();
+    read.first = first_;
+    add(read.first, read);
+    rest_begin = rest_end = end;
+    end = event_end(octets, end);
+  }
+  for (; end != std::string_view::npos; end = event_end(octets, end)) {
+    add(octets.substr(rest_end, end - rest_end), read);
+    rest_end = end;
+  }
+  read.rest = octets.substr(rest_begin, rest_end - rest_begin);
+  read.events = events_;
+  if (tail_.size() + octets.size() - rest_end > kMaxEventTail) {
+    read.overflow = true;
+  } else {
+    tail_ += octets.substr(rest_end);
+  }
+  return read;
+}
+
+SseRead SseSplitter::finish() {
+  SseRead read;
+  events_.clear();
+  if (tail_.empty()) return read;
+  first_.swap(tail_);
+  tail_.clear();
+  add(first_, read);
+  if (!events_.back().last) return {};
+  read.first = first_;
+  read.events = events_;
+  return read;
+}
+
+}  // namespace perigee::router

@@ -1,0 +1,182 @@
+#include "router/sse.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace perigee::router {
+namespace {
+
+struct Seen {
+  std::string passed;  // what went out, over all reads
+  std::vector<std::string> events;
+  std::vector<SseKind> kinds;
+  std::optional<TokenUsage> usage;
+  std::size_t data_events = 0;
+  bool ended = false;
+};
+
+void add(Seen& seen, const SseRead& read) {
+  seen.passed += read.first;
+  seen.passed += read.rest;
+  std::string joined;
+  for (const SseEvent& event : read.events) {
+    joined += event.octets;
+    seen.events.emplace_back(event.octets);
+    seen.kinds.push_back(event.kind);
+  }
+  EXPECT_EQ(joined, std::string(read.first) + std::string(read.rest)) << "the events are all that passes";
+  if (read.usage) seen.usage = read.usage;
+  seen.data_events += read.data_events;
+  EXPECT_FALSE(read.overflow);
+}
+
+Seen read_in_pieces(std::string_view stream, std::size_t piece) {
+  SseSplitter splitter;
+  Seen seen;
+  for (std::size_t at = 0; at < stream.size(); at += piece)
+    add(seen, splitter.feed(std::string(stream.substr(at, piece))));
+  add(seen, splitter.finish());
+  seen.ended = splitter.ended();
+  return seen;
+}
+
+SseEvent only(const std::string& stream) {
+  static SseSplitter splitter;
+  splitter = SseSplitter();
+  static std::string kept;
+  kept = stream;
+  const SseRead read = splitter.feed(kept);
+  EXPECT_EQ(read.events.size(), 1U) << stream;
+  return read.events.empty() ? SseEvent{} : read.events[0];
+}
+
+TEST(SseSplitter, EveryCompleteEventLeavesInItsRead) {
+  SseSplitter splitter;
+  const std::string stream = "data: {\"a\":1}\n\n: hi\n\ndata: {\"b\":";
+  const SseRead read = splitter.feed(stream);
+  EXPECT_EQ(read.first, "");
+  EXPECT_EQ(read.rest.data(), stream.data()) << "not copied";
+  EXPECT_EQ(read.rest, "data: {\"a\":1}\n\n: hi\n\n");
+  ASSERT_EQ(read.events.size(), 2U);
+  EXPECT_EQ(read.events[0].kind, SseKind::data);
+  EXPECT_EQ(read.events[1].kind, SseKind::comment);
+  EXPECT_EQ(read.data_events, 1U);
+  EXPECT_EQ(splitter.tail_octets(), 11U);
+  const SseRead next = splitter.feed("2}\n\ndata: [DONE]\n\n");
+  EXPECT_EQ(next.first, "data: {\"b\":2}\n\n");
+  EXPECT_EQ(next.rest, "data: [DONE]\n\n");
+  EXPECT_EQ(next.events[1].kind, SseKind::done);
+  EXPECT_TRUE(splitter.ended());
+  EXPECT_EQ(splitter.tail_octets(), 0U);
+}
+
+TEST(SseSplitter, AnyLineEndsInAnyPiecesPassUnchanged) {
+  for (const std::string end : {"\n", "\r\n", "\r"}) {
+    const std::string one = "event: x" + end + "data: {\"a\":\"é\"}" + end + end;
+    const std::string done = "data: [DONE]" + end + end;
+    const std::string stream =
+        one + ":" + end + end + one + "data: split" + end + "data: two" + end + end + done;
+    for (std::size_t piece = 1; piece <= stream.size(); ++piece) {
+      const Seen seen = read_in_pieces(stream, piece);
+      EXPECT_EQ(seen.passed, stream) << piece;
+      EXPECT_EQ(seen.data_events, 3U) << piece;
+      EXPECT_TRUE(seen.ended) << piece;
+    }
+    const Seen whole = read_in_pieces(stream, stream.size());
+    ASSERT_EQ(whole.events.size(), 5U);
+    EXPECT_EQ(whole.events[0], one);
+    EXPECT_EQ(whole.events[4], done);
+  }
+}
+
+TEST(SseSplitter, MixedLineEndsEndAnEventToo) {
+  EXPECT_EQ(read_in_pieces("data: a\r\n\ndata: b\n\r\ndata: c\r\r\n: d\n\n", 999).events,
+            (std::vector<std::string>{"data: a\r\n\n", "data: b\n\r\n", "data: c\r\r\n", ": d\n\n"}));
+}
+
+TEST(SseSplitter, AByteOrderMarkHidesNothing) {
+  EXPECT_EQ(only("\xef\xbb\xbf"
+                 "data: [DONE]\n\n")
+                .kind,
+            SseKind::done);
+}
+
+TEST(SseSplitter, AnIncompleteEventNeverLeaves) {
+  const Seen seen = read_in_pieces("data: {\"a\":1}\n\ndata: {\"b\":", 5);
+  EXPECT_EQ(seen.passed, "data: {\"a\":1}\n\n");
+  EXPECT_FALSE(seen.ended);
+}
+
+TEST(SseSplitter, OnlyTheLastEventMayLackItsBlankLine) {
+  for (const std::string end : {"data: [DONE]", "data: [DONE]\n", "data:[DONE]\r\n"}) {
+    const Seen seen = read_in_pieces("data: {}\n\n" + end, 3);
+    EXPECT_EQ(seen.passed, "data: {}\n\n" + end);
+    EXPECT_TRUE(seen.ended);
+  }
+}
+
+TEST(SseSplitter, TheTailIsBounded) {
+  SseSplitter splitter;
+  EXPECT_FALSE(splitter.feed(std::string(kMaxEventTail, 'x')).overflow);
+  EXPECT_TRUE(splitter.feed("x").overflow);
+  SseSplitter other;
+  EXPECT_TRUE(other.feed("data: a\n\n" + std::string(kMaxEventTail + 1, 'x')).overflow);
+  SseSplitter whole;
+  const std::string large = "data: " + std::string(3 * kMaxEventTail, 'x') + "\n\n";
+  EXPECT_EQ(whole.feed(large).rest.size(), large.size()) << "what is complete need not wait";
+}
+
+TEST(SseEvents, ErrorsAreKnownInEveryForm) {
+  for (const char* event :
+       {"data: {\"error\":{\"message\":\"m\"}}\n\n", "data:{\"id\":1, \"error\" : \"m\"}\n\n",
+        "event: error\ndata: {\"message\":\"m\"}\n\n",
+        "event: response.failed\ndata: {\"type\":\"response.failed\"}\n\n",
+        "data: {\"type\":\"response.failed\",\"response\":{\"error\":{}}}\n\n"})
+    EXPECT_EQ(only(event).kind, SseKind::error) << event;
+  for (const char* event :
+       {"data: {\"error\":null,\"choices\":[{}]}\n\n", "data: {\"choices\":[{\"error\":{}}]}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\": 1\"}}]}\n\n",
+        "event: response.created\ndata: {\"response\":{\"error\":null}}\n\n"})
+    EXPECT_EQ(only(event).kind, SseKind::data) << event;
+  EXPECT_TRUE(only("event: response.failed\ndata: {}\n\n").last);
+  EXPECT_FALSE(only("event: error\ndata: {}\n\n").last);
+}
+
+TEST(SseEvents, TheUsageEventIsToldApart) {
+  const std::string usage = R"("usage":{"prompt_tokens":3,"completion_tokens":4})";
+  for (const std::string choices : {"[]", "null", "[ ]"})
+    EXPECT_EQ(only("data: {\"id\":\"x\",\"choices\":" + choices + "," + usage + "}\n\n").kind, SseKind::usage)
+        << choices;
+  // llama.cpp: in the chunk that finishes.
+  EXPECT_EQ(only("data: {\"choices\":[{\"finish_reason\":\"stop\"}]," + usage + "}\n\n").kind, SseKind::data);
+  EXPECT_EQ(only("data: {\"choices\":[],\"usage\":null}\n\n").kind, SseKind::data) << "vLLM's first chunk";
+  EXPECT_EQ(read_in_pieces(
+                "data: {\"choices\":[{}]," + usage + "}\n\ndata: {\"choices\":[{}],\"usage\":null}\n\n", 9)
+                .usage,
+            (TokenUsage{3, 4, 0, 0}));
+}
+
+TEST(SseEvents, NamedStreamsEndByTheirEvents) {
+  const std::string completed =
+      "event: response.completed\ndata: "
+      "{\"type\":\"response.completed\",\"response\":{\"id\":\"r\",\"usage\":"
+      "{\"input_tokens\":3,\"output_tokens\":4}}}\n\n";
+  const Seen seen = read_in_pieces(completed, 999);
+  EXPECT_TRUE(seen.ended);
+  EXPECT_EQ(seen.kinds[0], SseKind::data);
+  EXPECT_EQ(seen.usage, (TokenUsage{3, 4, 0, 0}));
+  EXPECT_TRUE(only("event: response.incomplete\ndata: {}\n\n").last);
+  EXPECT_TRUE(only("data: {\"type\":\"transcript.text.done\",\"text\":\"a\"}\n\n").last);
+  EXPECT_FALSE(only("event: response.output_text.done\ndata: {}\n\n").last);
+}
+
+TEST(SseEvents, WithoutDataThereIsNothingForTheApplication) {
+  for (const char* event : {": keep-alive\n\n", "\n", "event: ping\n\n", "retry: 10\n\n", "database: x\n\n"})
+    EXPECT_EQ(only(event).kind, SseKind::comment) << event;
+  EXPECT_EQ(only("data\n\n").kind, SseKind::data);
+  EXPECT_EQ(event_data("id: 1\ndata:  x\n\n"), " x");
+}
+
+}  // namespace
+}  // namespace perigee::router
