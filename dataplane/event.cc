@@ -1,5 +1,6 @@
 #include "dataplane/event.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -52,7 +53,10 @@ const char* name_of(telemetry::LinkState state) {
   return "unknown";
 }
 
+// A reader that does not read must not hold up the control thread: what finds no room is lost.
 void write_line(const std::string& line) {
+  pollfd room{STDERR_FILENO, POLLOUT, 0};
+  if (poll(&room, 1, 0) != 1) return;
   [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
 }
 

@@ -1,6 +1,10 @@
 #include "dataplane/event.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
 
 namespace perigee {
 namespace {
@@ -41,6 +45,21 @@ TEST(Event, EveryKindSaysWhatChanged) {
   EXPECT_NE(log_line(event, kTime).find(R"("event":"port_up")"), std::string::npos);
   event.kind = Event::Kind::neighbor_unreachable;
   EXPECT_NE(log_line(event, kTime).find(R"("event":"neighbor_unreachable")"), std::string::npos);
+}
+
+// It would hang here: a line is a wait for a reader that may never come.
+TEST(WriteLog, LosesALineThatFindsNoRoom) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe2(ends.data(), O_NONBLOCK), 0);
+  const std::array<char, 4096> filling{};
+  while (write(ends[1], filling.data(), filling.size()) > 0) {
+  }
+  fcntl(ends[1], F_SETFL, 0);  // as standard error is: it waits
+  const int stderr_before = dup(STDERR_FILENO);
+  dup2(ends[1], STDERR_FILENO);
+  write_log("something_happened", {});
+  dup2(stderr_before, STDERR_FILENO);
+  for (const int descriptor : {stderr_before, ends[0], ends[1]}) close(descriptor);
 }
 
 }  // namespace
