@@ -10,6 +10,15 @@ namespace {
 // A tick of the peer comes as a burst of all its source ports, and two ticks may meet after a stall.
 constexpr std::uint32_t kLeastBurst = 2 * table::kMaxProbePorts;
 
+// A test packet may come from the reflectors' own port (twampy does that), and a forged one would make two
+// reflectors answer each other for ever. Where a reply has its receive timestamp, octets of a test packet
+// must be zero (RFC 8762 figure 2).
+bool is_reply(const stamp::Datagram& datagram, std::uint16_t reflector_port) {
+  if (datagram.source_port != reflector_port) return false;
+  const std::optional<stamp::Reply> reply = stamp::decode_reply(datagram.payload);
+  return reply && reply->received != Timestamp{};
+}
+
 }  // namespace
 
 void Reflector::adopt(const table::Table& table, std::span<const std::uint32_t> origin) {
@@ -34,7 +43,7 @@ Reflector::Reflection Reflector::reflect(const stamp::Datagram& test, Instant no
     return {.dropped = DropReason::stamp_not_configured};
   }
   const std::optional<stamp::TestPacket> packet = stamp::decode_test(test.payload);
-  if (!packet) return {.dropped = DropReason::stamp_malformed};
+  if (!packet || is_reply(test, peer.port)) return {.dropped = DropReason::stamp_malformed};
   if (out.size() < stamp::kBaseSize) return {.dropped = DropReason::no_buffer};
   if (!peer.limit.take(now)) return {.dropped = DropReason::stamp_rate_limited};
 

@@ -117,6 +117,20 @@ TEST(Reflector, AnswersConfiguredPeersOnly) {
   EXPECT_EQ(f.slots.at(0).reflected.load(), 1U);
 }
 
+TEST(Reflector, ReflectorsDoNotAnswerEachOther) {
+  Fixture f;
+  f.datagram.source_port = 862;
+  ASSERT_EQ(f.reflect().size, stamp::kBaseSize);  // a test packet from there is one like any other
+  f.payload.assign(f.out.begin(), f.out.begin() + stamp::kBaseSize);
+  Reflector::Reflection made = f.reflect();
+  EXPECT_EQ(made.size, 0U);
+  EXPECT_EQ(made.dropped, DropReason::stamp_malformed);
+  f.payload.resize(stamp::kMinReplySize);  // as short as a reply may be
+  EXPECT_EQ(f.reflect().size, 0U);
+  f.datagram.source_port = 50123;  // no reflector's port: padding may be anything (RFC 5357 section 4.1.2)
+  EXPECT_NE(f.reflect().size, 0U);
+}
+
 TEST(Reflector, IsRateLimitedPerLink) {
   Fixture f;
   int answered = 0;
