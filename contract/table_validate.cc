@@ -95,7 +95,8 @@ void check_link(const Link& link, Claims& claims, Check& check) {
   check_segment(link.port, link.vlan, link.mtu, claims, check);
   check.require(link.probe_ports >= 1 && link.probe_ports <= kMaxProbePorts,
                 "probe_ports is not within 1..16");
-  check.require(link.detect_multiplier >= 1, "detect_multiplier is 0");
+  check.require(link.detect_multiplier >= 2,
+                "detect_multiplier is below 2");  // jitter alone is 1.1 intervals
   check.require(link.up_count >= 1, "up_count is 0");
   check.require(link.probe_port != 0, "probe_port is 0");
   check.mac(link.next_hop_mac, "next_hop_mac is a group address");

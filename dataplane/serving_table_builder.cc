@@ -126,7 +126,7 @@ class ServingTableBuilder {
       info.vlan = interface.vlan;
       info.mtu = interface.mtu;
       info.local = host(interface.local, what + ": address", fault);
-      info.mask = mask_of(interface.prefix_length);
+      info.mask = fault.empty() ? mask_of(interface.prefix_length) : 0;  // of IPv6 it may be longer than 32
       if (!interface.gateway.none()) {
         info.gateway = host(interface.gateway, what + ": gateway", fault);
         if (fault.empty() && (!info.on_link(info.gateway) || info.gateway == info.local)) {

@@ -90,7 +90,7 @@ TEST(Validate, Links) {
       {"mtu", [](Table& t) { t.links[0].mtu = 0; }},
       {"probe_ports", [](Table& t) { t.links[0].probe_ports = 0; }},
       {"probe_ports", [](Table& t) { t.links[0].probe_ports = 17; }},
-      {"detect_multiplier", [](Table& t) { t.links[0].detect_multiplier = 0; }},
+      {"detect_multiplier", [](Table& t) { t.links[0].detect_multiplier = 1; }},
       {"up_count", [](Table& t) { t.links[0].up_count = 0; }},
       {"probe_port is", [](Table& t) { t.links[0].probe_port = 0; }},
       {"next_hop_mac", [](Table& t) { t.links[0].next_hop_mac.octets.fill(0xff); }},

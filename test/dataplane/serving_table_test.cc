@@ -152,6 +152,7 @@ TEST(ServingTable, RefusesWhatThisDataPlaneCannotServe) {
   static IpAddress six;
   six = ipv6;
   const std::vector<Refusal> cases = {
+      {"is not IPv4", [](Table& t) { t.interfaces[0].local = six, t.interfaces[0].prefix_length = 64; }},
       {"no port link9", [](Table& t) { t.links[0].port = table::Name::of("link9"); }},
       {"link syd-mel-a: port edge0 has role edge",
        [](Table& t) { t.links[0].port = table::Name::of("edge0"); }},
