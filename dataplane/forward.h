@@ -79,8 +79,9 @@ class Forwarder {
 
   // Ages flows and resets those whose endpoint or every path is gone. Looks at no more than `budget` flows
   // and at each about four times a second if called that often (idle workers: at least every 100 ms). `emit`
-  // gets each RST of ours as a whole IPv4 packet; it leaves as the table routes its destination.
-  void sweep(LinkView links, Instant now, std::uint32_t budget, const EmitSegment& emit);
+  // gets each RST of ours as a whole IPv4 packet; it leaves as the table routes its destination. True: there
+  // were more of them than one call sends, so the next should come soon.
+  bool sweep(LinkView links, Instant now, std::uint32_t budget, const EmitSegment& emit);
 
  private:
   struct Impl;

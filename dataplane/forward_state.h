@@ -104,6 +104,7 @@ struct Forwarder::Impl {
   std::uint32_t sweep_group = 0;  // looked at next
   std::uint32_t sweep_left = 0;   // of that group, entries not looked at yet (bits)
   Instant swept;                  // up to when groups were due
+  std::uint32_t resets_left = 0;  // that this step may still send
 };
 
 [[nodiscard]] inline ForwardResult dropped(DropReason reason) {

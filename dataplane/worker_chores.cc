@@ -16,6 +16,7 @@ constexpr Nanos kPublishEvery = std::chrono::milliseconds(20);
 constexpr Nanos kPortsEvery = std::chrono::milliseconds(100);
 // Small steps, so that no packet waits long behind one; each flow comes up several times a second.
 constexpr Nanos kSweepEvery = std::chrono::milliseconds(20);
+constexpr Nanos kSweepAgain = std::chrono::milliseconds(2);  // while many flows are being reset
 constexpr std::uint32_t kSweepsPerTable = 10;
 constexpr Nanos kGapWindow = std::chrono::seconds(1);
 // More frames than wait at any port of ours: a NIC's ring holds 1024, af_xdp's and the lab's af_packet 2048.
@@ -174,7 +175,7 @@ void Worker::probe(Instant now) {
 void Worker::sweep(Instant now) {
   sweep_due_ = now + kSweepEvery;
   const std::uint32_t budget = wiring_.flow_capacity / kSweepsPerTable + 1;
-  wiring_.forwarder.sweep(links_, now, budget, [&](std::span<const std::uint8_t> reset) {
+  const bool more = wiring_.forwarder.sweep(links_, now, budget, [&](std::span<const std::uint8_t> reset) {
     const RouteChoice route = choose_route(load_be32(reset.data() + 16), Segment{}, *table_, links_);
     if (route.egress) {
       sender_.send(reset, *route.egress, now);
@@ -182,6 +183,7 @@ void Worker::sweep(Instant now) {
       tally_.drop(route.reason);
     }
   });
+  if (more) sweep_due_ = now + kSweepAgain;
 }
 
 void Worker::check_ports(Instant now) {

@@ -2,6 +2,8 @@
 // on is reset so that both ends know.
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "test/dataplane/forward_lab.h"
 
 namespace perigee::test {
@@ -123,6 +125,27 @@ TEST(ForwardReset, BothEndsGetAResetTheyMustAcceptWithinASecond) {
   EXPECT_EQ(at(resets.endpoint, 20), static_cast<std::uint32_t>(syn.source_port()) << 16U | 8000U);
   EXPECT_EQ(at(resets.endpoint, 24), 1101U);
   EXPECT_EQ(lab.worker.resets_sent.load(), 2U);
+}
+
+TEST(ForwardReset, ManyAtOnceAreSpreadOverSteps) {
+  ForwardLab lab(lab_table(), 4000);
+  for (std::uint16_t port = 10000; port < 13000; ++port) lab.establish(port);
+  table::Table next = lab_table();
+  for (table::Endpoint& endpoint : next.endpoints) endpoint.reset_established = 1;
+  lab.adopt(next);
+  std::set<std::uint32_t> told;  // clients' ports
+  for (int step = 0; step < 6; ++step) {
+    lab.now = lab.now + milliseconds(step == 0 ? 200 : 2);
+    std::size_t sent = 0;
+    const bool more =
+        lab.forwarder->sweep(lab.links, lab.now, 4000, [&](std::span<const std::uint8_t> reset) {
+          ++sent;
+          if (reset[12] == 203) told.insert(static_cast<std::uint32_t>(reset[22]) << 8U | reset[23]);
+        });
+    EXPECT_LE(sent, 1024U) << step;
+    EXPECT_EQ(more, sent >= 1023) << step;
+  }
+  EXPECT_EQ(told.size(), 3000U);
 }
 
 TEST(ForwardReset, OtherEndpointsFlowsGoOn) {
