@@ -1,8 +1,8 @@
 """Is the measured round trip the wire's? The median that a data plane publishes beside the median of a packet capture at
 its port: reply in - test out - (T3 - T2). For every link of the lab, from one end:
 
-  sleeping, busy  the measuring data plane sleeps when idle, or never does (--busy, pinned to the last CPU; all others
-                  sleep on the others); 0, 5 and 20 ms each way
+  sleeping, busy  the measuring data plane sleeps when idle, or never does (--busy, on the last CPU, while all else is
+                  kept to the other CPUs and sleeps when idle); 0, 5 and 20 ms each way
   held            the far data plane gives way to test/lab/reflector.py, which keeps every test packet for 0, 1 and
                   10 ms: the published median must not move
 
@@ -28,7 +28,6 @@ import topology
 from lab import Lab
 from reflector import STAMP_PORT
 
-PARTS = ("sleeping", "busy", "held")
 DELAYS_MS = (0, 5, 20)
 HELD_MS = (0, 1, 10)
 SETTLE_S = 2.5  # the window of 2 s then holds nothing older
@@ -136,23 +135,38 @@ class Report:
               f"{'' if met else '  MISSED'}", flush=True)
 
 
+def confine(lab, cpus):
+    """All that runs and all that is started from now on."""
+    for pid in (os.getpid(), *map(lab.processes.pid, lab.processes.names())):
+        os.sched_setaffinity(pid, cpus)
+
+
 def restart(lab, pop, *options):
     lab.kill_dataplane(pop)
     lab.start_dataplane(pop, *options)
     lab.wait_settled()
 
 
-def delays(lab, report, part):
+def delays(lab, report, part, links):
+    for link in links:
+        for delay_ms in DELAYS_MS:
+            lab.wire.delay(link.name, delay_ms)
+            report.row(part, link, delay_ms)
+        lab.restore(link.name)
+
+
+def sleeping(lab, report):
+    delays(lab, report, "sleeping", topology.LINKS)
+
+
+def busy(lab, report):
+    cpus = sorted(os.sched_getaffinity(0))
+    confine(lab, cpus[:-1])
     for pop in dict.fromkeys(link.a for link in topology.LINKS):
-        if part == "busy":
-            restart(lab, pop, "--busy", "--lcore", str(os.cpu_count() - 1))
-        for link in (link for link in topology.LINKS if link.a == pop):
-            for delay_ms in DELAYS_MS:
-                lab.wire.delay(link.name, delay_ms)
-                report.row(part, link, delay_ms)
-            lab.restore(link.name)
-        if part == "busy":
-            restart(lab, pop)
+        restart(lab, pop, "--busy", "--lcore", str(cpus[-1]))
+        delays(lab, report, "busy", [link for link in topology.LINKS if link.a == pop])
+        restart(lab, pop)
+    confine(lab, cpus)
 
 
 @contextlib.contextmanager
@@ -183,6 +197,9 @@ def held(lab, report):
         lab.wait_settled(patience=90)  # a link that went down three times is held off
 
 
+PARTS = {"sleeping": sleeping, "busy": busy, "held": held}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build-dir", help="where the programs are (default build/release)")
@@ -194,7 +211,7 @@ def main():
         lab.up()
         report = Report(lab, given.tries)
         for part in given.part or PARTS:
-            held(lab, report) if part == "held" else delays(lab, report, part)
+            PARTS[part](lab, report)
         print(f"{report.missed} bars missed" if report.missed else "every bar is met")
     finally:
         lab.down()
