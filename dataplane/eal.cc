@@ -20,8 +20,7 @@ struct DriverDefault {
 };
 constexpr std::array kDriverDefaults = {
     // Frames for an IP packet of 1500 octets; 10 ms of packets at 50000/s. A ring is gone through in turn:
-    // with
-    // a larger one every frame comes from memory instead of the caches.
+    // with a larger one every frame comes from memory instead of the caches.
     DriverDefault{"net_af_packet", "framesz", "2048"}, DriverDefault{"net_af_packet", "blocksz", "65536"},
     DriverDefault{"net_af_packet", "framecnt", "512"},
     // Otherwise every look at an empty ring is a system call.
