@@ -27,13 +27,22 @@ std::string cost_text(const Cost& cost) {
   return cost.known() ? ms_text(cost.total()) + " (" + terms + ")" : "unknown cost (" + terms + ")";
 }
 
+// What is explained: a forwarded service, or a pool of a routed one.
+struct Subject {
+  const ServiceRoute* chosen = nullptr;
+  std::optional<Nanos> max_rtt;
+  const char* what = "new flows";
+  const char* otherwise = "refused";  // without a usable candidate
+  bool forwarded = true;
+};
+
 class Explainer {
  public:
-  Explainer(const Policy& policy, const Route& route, const Policy::Service& service, Instant now)
+  Explainer(const Policy& policy, const Route& route, const Subject& subject, Instant now)
       : policy_(policy),
         route_(route),
-        service_(service),
-        chosen_(route.service(service.id)),
+        subject_(subject),
+        chosen_(subject.chosen),
         now_(now),
         own_links_(links_of_endpoints(policy, route)) {}
 
@@ -48,9 +57,9 @@ class Explainer {
         explained.tier = tier;
         explained.weight = candidate.weight;
         explained.share = total > 0 ? candidate.weight / total : 0;
-        explained.verdict = tier == 0
-                                ? "serves new flows: " + cost_text(explained.cost) + after_opening(candidate)
-                                : why_behind(explained);
+        explained.verdict = tier == 0 ? std::string("serves ") + subject_.what + ": " +
+                                            cost_text(explained.cost) + after_opening(candidate)
+                                      : why_behind(explained);
         out.push_back(std::move(explained));
       }
     }
@@ -64,9 +73,9 @@ class Explainer {
 
   std::string summary(const IpAddress& client) const {
     if (chosen_ == nullptr || chosen_->tiers.empty())
-      return "new flows of " + client.text() + " are " +
-             (service_.refuse == table::Refuse::drop ? "dropped" : "refused") + ": no candidate is usable";
-    std::string out = "new flows of " + client.text() + " go to ";
+      return std::string(subject_.what) + " of " + client.text() + " are " + subject_.otherwise +
+             ": no candidate is usable";
+    std::string out = std::string(subject_.what) + " of " + client.text() + " go to ";
     const Tier& tier = chosen_->tiers.front();
     for (std::size_t i = 0; i < tier.size(); ++i) {
       const Policy::Link* link = policy_.link(tier[i].link);
@@ -97,6 +106,7 @@ class Explainer {
 
   // Where its flows go once they are established, if that is another link.
   [[nodiscard]] std::string after_opening(const Candidate& candidate) const {
+    if (!subject_.forwarded) return "";
     const auto order = own_links_.find(candidate.endpoint);
     if (order == own_links_.end() || order->second.front() == candidate.link) return "";
     return "; once established they go over " + policy_.link(order->second.front())->name +
@@ -148,7 +158,7 @@ class Explainer {
         return "the link is down";
       case Exclusion::over_max_rtt:
         return "rtt " + ms_text(cost.rtt.value_or(Nanos(0)) + cost.declared) +
-               " is over the service's max_rtt " + text_of(service_.max_rtt.value_or(Nanos(0)));
+               " is over the service's max_rtt " + text_of(subject_.max_rtt.value_or(Nanos(0)));
       case Exclusion::beyond_limit:
         return "behind the " + std::to_string(table::kMaxTiersPerService) + " tiers that a table takes";
     }
@@ -157,26 +167,68 @@ class Explainer {
 
   const Policy& policy_;
   const Route& route_;
-  const Policy::Service& service_;
+  const Subject& subject_;
   const ServiceRoute* chosen_;
   Instant now_;
   std::map<EndpointId, std::vector<LinkId>> own_links_;
 };
 
+Explanation explain_forwarded(const Policy& policy, const Route& route, const Policy::Service& service,
+                              const IpAddress& client, std::optional<std::uint16_t> client_port,
+                              Instant now) {
+  const Subject subject{route.service(service.id), service.max_rtt, "new flows",
+                        service.refuse == table::Refuse::drop ? "dropped" : "refused", true};
+  const Explainer explainer(policy, route, subject, now);
+  return {service.name, "", client, client_port, explainer.candidates(), explainer.summary(client)};
+}
+
+Explanation explain_routed(const Policy& policy, const Route& route, const Policy::RoutedService& service,
+                           const Policy::Model& model, const IpAddress& client, Instant now) {
+  Explanation out{service.name, model.name, client, {}, {}, ""};
+  const auto add = [&](const Policy::Pool& pool, const char* what, const char* otherwise, bool canary) {
+    const ServiceRoute* ranked = route.pool(pool.id);
+    const ServiceRoute requests = ranked == nullptr ? ServiceRoute{} : of_requests(policy, route, *ranked);
+    const Subject subject{&requests, service.max_rtt, what, otherwise, false};
+    const Explainer explainer(policy, route, subject, now);
+    for (ExplainedCandidate& candidate : explainer.candidates()) {
+      candidate.canary = canary;
+      out.candidates.push_back(std::move(candidate));
+    }
+    out.summary += (out.summary.empty() ? "" : "; ") + explainer.summary(client);
+  };
+  if (model.canary) {
+    const std::string share =
+        percent_text(model.canary->per_10000 / 10'000.0) + " of requests, by key and session,";
+    add(model.canary->pool, share.c_str(), "served as the others", true);
+  }
+  add(model.pool, model.canary ? "other requests" : "requests", "tried as the last resort or refused", false);
+  return out;
+}
+
 }  // namespace
 
 Result<Explanation> explain(const Policy& policy, const Route& route, std::string_view service,
-                            const IpAddress& client, std::optional<std::uint16_t> client_port, Instant now) {
+                            const IpAddress& client, std::optional<std::uint16_t> client_port, Instant now,
+                            std::string_view model) {
+  if (const Policy::RoutedService* routed = policy.routed_service(service)) {
+    const bool only_one = model.empty() && routed->models.size() == 1;
+    const Policy::Model* found = only_one ? &routed->models.front() : routed->model(model);
+    if (found != nullptr) return explain_routed(policy, route, *routed, *found, client, now);
+    std::vector<std::string_view> names;
+    for (const Policy::Model& known : routed->models) names.emplace_back(known.name);
+    return Error{"", yaml::unknown_name("model", model, names)};
+  }
   const Policy::Service* found = policy.service(service);
   if (found == nullptr) {
     std::vector<std::string_view> names;
     for (const Policy::Service& known : policy.services) names.emplace_back(known.name);
+    for (const Policy::RoutedService& known : policy.routed) names.emplace_back(known.name);
     return Error{"", yaml::unknown_name("service", service, names)};
   }
+  if (!model.empty()) return Error{"", "service " + found->name + " is not routed; it has no models"};
   if (found->deliver == table::Deliver::host)
     return Error{"", "service " + found->name + " is delivered to this host; nothing is chosen for it"};
-  const Explainer explainer(policy, route, *found, now);
-  return Explanation{found->name, client, client_port, explainer.candidates(), explainer.summary(client)};
+  return explain_forwarded(policy, route, *found, client, client_port, now);
 }
 
 }  // namespace perigee

@@ -24,20 +24,25 @@ struct ExplainedCandidate {
   Cost cost;
   std::uint32_t weight = 0;
   double share = 0;  // of new flows while the tiers before are gone: weight within the tier; 0 when excluded
+  bool canary = false;  // of the model's canary
   std::string verdict;  // one sentence for people, with numbers
 };
 
 struct Explanation {
   std::string service;
+  std::string model;  // of a routed service, by its name
   IpAddress client;
   std::optional<std::uint16_t> client_port;
   std::vector<ExplainedCandidate> candidates;  // best first, then the excluded ones
   std::string summary;                         // one sentence: where new flows of this client go
 };
 
-// Which endpoint of a tier one client's flows get is the data plane's hash; the shares are its odds.
-// Errors: no such service (with the names there are), a service that is delivered to the host.
+// Which endpoint of a tier one client's flows get is the data plane's hash; the shares are its odds. Of a
+// routed service, which endpoint of the tier a request gets is by load; the shares are the weights' then, and
+// `model` (or an alias) says which one is meant: it may be empty when there is one. Errors: no such service
+// or model (with the names there are), a service that is delivered to the host.
 Result<Explanation> explain(const Policy& policy, const Route& route, std::string_view service,
-                            const IpAddress& client, std::optional<std::uint16_t> client_port, Instant now);
+                            const IpAddress& client, std::optional<std::uint16_t> client_port, Instant now,
+                            std::string_view model = {});
 
 }  // namespace perigee

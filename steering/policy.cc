@@ -1,5 +1,7 @@
 #include "steering/policy.h"
 
+#include <algorithm>
+
 namespace perigee {
 namespace {
 
@@ -23,6 +25,17 @@ const Policy::Service* Policy::service(std::string_view name) const {
   return find(services, name, &Service::name);
 }
 const Policy::Pop* Policy::pop(PopId id) const { return find(pops, id, &Pop::id); }
+
+const Policy::RoutedService* Policy::routed_service(std::string_view name) const {
+  return find(routed, name, &RoutedService::name);
+}
+const Policy::Model* Policy::RoutedService::model(std::string_view asked) const {
+  for (const Model& model : models)
+    if (model.name == asked ||
+        std::find(model.aliases.begin(), model.aliases.end(), asked) != model.aliases.end())
+      return &model;
+  return nullptr;
+}
 
 std::optional<Nanos> Policy::onward(const Link& link, std::size_t pop_index) const {
   if (link.pop == pop_index) return Nanos(0);

@@ -22,12 +22,18 @@ inline constexpr std::size_t kMaxPolicyOctets = 1U << 20U;  // a person's file, 
 inline constexpr std::size_t kMaxPops = 256;
 inline constexpr std::size_t kMaxServiceEndpoints = table::kMaxCandidatesPerTier;  // all may tie in one tier
 inline constexpr std::size_t kMaxNameOctets = 31;                                  // table::Name
+inline constexpr std::size_t kMaxRegions = 63;       // a set of them is one word in the request path
+inline constexpr std::size_t kMaxListeners = 32;     // each is a socket in every thread
+inline constexpr std::size_t kMaxModels = 256;       // of all services: each is ranked once per tick
+inline constexpr std::size_t kMaxModelOctets = 127;  // of a model's name: it is in metrics, logs and answers
+inline constexpr std::size_t kMaxCertificates = 16;  // of one listener: each is tried by name in a handshake
 
 struct Policy {
   struct Pop {
     std::string name;
     PopId id;
-    std::vector<Prefix> prefixes;  // IPv4; of different PoPs never overlap
+    std::vector<Prefix> prefixes;       // IPv4; of different PoPs never overlap
+    std::optional<std::size_t> region;  // index into regions; none: outside every residency
     friend bool operator==(const Pop&, const Pop&) = default;
   };
 
@@ -97,6 +103,25 @@ struct Policy {
     friend bool operator==(const Health&, const Health&) = default;
   };
 
+  // How the router speaks TLS to an endpoint. Files are absolute paths, read when the policy is put in force.
+  struct EndpointTls {
+    std::string ca;    // of the endpoint's certificate; empty: the system's
+    std::string name;  // that the certificate must have, and SNI; never empty when `verify`
+    bool verify = true;
+    std::string certificate;  // the router's own, when the endpoint asks for one; both or neither
+    std::string key;
+    friend bool operator==(const EndpointTls&, const EndpointTls&) = default;
+  };
+
+  // Where the bearer token for an endpoint is: a file or a variable of the environment, never the policy
+  // itself.
+  struct Credential {
+    std::string file;  // one of both; both empty: none
+    std::string environment;
+    [[nodiscard]] bool none() const { return file.empty() && environment.empty(); }
+    friend bool operator==(const Credential&, const Credential&) = default;
+  };
+
   struct Endpoint {
     std::string name;
     EndpointId id;
@@ -108,6 +133,9 @@ struct Policy {
     bool drain = false;
     std::map<std::string, std::string> labels;
     Health health;
+    std::optional<std::vector<std::string>> serves;  // models by the endpoint's own names; absent: any
+    std::optional<EndpointTls> tls;                  // of routed requests
+    Credential credential;                           // the same
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };
 
@@ -126,6 +154,116 @@ struct Policy {
     std::optional<Nanos> max_rtt;  // of measured + declared RTT
     table::Refuse refuse = table::Refuse::answer;
     friend bool operator==(const Service&, const Service&) = default;
+  };
+
+  // A socket of the router. Its address is this host's: a VIP that is delivered to the host, or one the data
+  // plane knows nothing of.
+  struct Listener {
+    enum class ClientCertificate : std::uint8_t { none, optional, required };
+    struct Certificate {  // PEM files, absolute paths
+      std::string chain, key;
+      friend bool operator==(const Certificate&, const Certificate&) = default;
+    };
+    struct Tls {
+      std::vector<Certificate> certificates;  // by SNI; the first when none fits
+      std::string client_ca;                  // of client certificates; empty exactly with `none`
+      ClientCertificate client_certificate = ClientCertificate::none;
+      friend bool operator==(const Tls&, const Tls&) = default;
+    };
+    struct ProxyProtocol {  // v2
+      bool require = false;
+      std::vector<Prefix> from;  // who may send it; never empty when required
+      friend bool operator==(const ProxyProtocol&, const ProxyProtocol&) = default;
+    };
+    struct Limits {
+      std::uint32_t header_octets = 16384;
+      std::uint32_t header_fields = 100;
+      Nanos header_time{std::chrono::seconds(10)};
+      Nanos handshake_time{std::chrono::seconds(10)};
+      Nanos keep_alive{std::chrono::seconds(75)};  // idle between requests
+      std::uint32_t connections = 20'000;
+      std::uint32_t connections_per_source = 1000;
+      std::uint64_t body_octets = std::uint64_t{32} << 20U;
+      std::uint32_t min_body_rate = 4096;  // octets a second, after the first 10 s
+      Nanos write_stall{std::chrono::seconds(60)};
+      friend bool operator==(const Limits&, const Limits&) = default;
+    };
+    std::string name;
+    IpAddress address;  // 0.0.0.0: every address of this host
+    std::uint16_t port = 0;
+    std::optional<Tls> tls;
+    ProxyProtocol proxy_protocol;
+    Limits limits;
+    bool diagnostics = false;  // answers say which endpoint served, by name
+    friend bool operator==(const Listener&, const Listener&) = default;
+  };
+
+  // What one ranking chooses among: the endpoints of a model or of its canary.
+  struct Pool {
+    ServiceId id;                        // of "service/model" or "service/model/canary"
+    std::vector<std::size_t> endpoints;  // indexes, in policy order, each once
+    std::vector<std::uint32_t> weights;  // beside them, 1..65535
+    std::string served_name;             // the model's name at these endpoints
+    friend bool operator==(const Pool&, const Pool&) = default;
+  };
+
+  struct Model {
+    struct Timeouts {
+      Nanos connect{std::chrono::seconds(2)};
+      Nanos first_event{std::chrono::minutes(2)};  // from the request's last octet to the first event or body
+      Nanos idle{std::chrono::minutes(1)};         // between two events
+      Nanos total{std::chrono::hours(1)};
+      friend bool operator==(const Timeouts&, const Timeouts&) = default;
+    };
+    struct Canary {
+      std::uint32_t per_10000 = 0;  // of keys and sessions, 1..10000
+      Pool pool;
+      friend bool operator==(const Canary&, const Canary&) = default;
+    };
+    std::string name;  // what clients ask for
+    std::vector<std::string> aliases;
+    Pool pool;
+    Timeouts timeouts;
+    std::optional<Canary> canary;
+    friend bool operator==(const Model&, const Model&) = default;
+  };
+
+  // A service with `mode: route`. Not in the table: its listeners are sockets of this host.
+  struct RoutedService {
+    std::string name;  // of no other service, of either mode
+    ServiceId id;
+    std::vector<std::size_t> listeners;  // indexes; each listener is of exactly one service
+    bool require_key = false;
+    std::vector<Model> models;
+    std::optional<std::vector<std::size_t>> residency;  // indexes into regions; absent: anywhere
+    std::optional<Nanos> max_rtt;                       // as of Service
+
+    // By name or alias.
+    [[nodiscard]] const Model* model(std::string_view asked) const;
+    friend bool operator==(const RoutedService&, const RoutedService&) = default;
+  };
+
+  // What holds for all routed requests.
+  struct Router {
+    struct Breaker {
+      std::uint32_t failures = 5;  // more than successes, within `window`
+      Nanos window{std::chrono::seconds(60)};
+      Nanos open{std::chrono::seconds(30)};
+      std::uint32_t successes = 2;  // of trials, that close it
+      friend bool operator==(const Breaker&, const Breaker&) = default;
+    };
+    std::uint32_t threads = 4;                              // at most; never more than CPUs
+    std::uint64_t body_hold = std::uint64_t{1} << 20U;      // octets of one request kept for a retry
+    std::uint64_t held_octets = std::uint64_t{256} << 20U;  // of all of them
+    std::uint32_t retries = 2;                              // of one request
+    double retry_budget = 0.20;                             // of the requests in flight
+    std::uint32_t retry_min = 3;                            // retries at once that are always allowed
+    Nanos pool_idle{std::chrono::seconds(4)};
+    Breaker breaker;
+    Nanos slow_start{std::chrono::seconds(10)};     // 0: none
+    Nanos drain_deadline{std::chrono::minutes(5)};  // of this process's own streams when it stops
+    std::string access_log = "none";                // or "stderr", or a file's absolute path
+    friend bool operator==(const Router&, const Router&) = default;
   };
 
   struct Steering {
@@ -169,7 +307,12 @@ struct Policy {
   std::uint32_t reflect_rate = 1000;  // probe.reflect_rate: STAMP replies a second for one link
   std::vector<Link> links;
   std::vector<Endpoint> endpoints;
-  std::vector<Service> services;
+  std::vector<Service> services;  // forwarded, or delivered to the host
+  std::vector<std::string> regions;
+  std::vector<Listener> listeners;
+  std::vector<RoutedService> routed;
+  std::string keys_file;  // absolute; empty: there are no keys
+  Router router;
   Steering steering;
   Flows flows;
   Admin admin;
@@ -182,6 +325,7 @@ struct Policy {
   [[nodiscard]] const Service* service(ServiceId id) const;
   [[nodiscard]] const Service* service(std::string_view name) const;
   [[nodiscard]] const Pop* pop(PopId id) const;
+  [[nodiscard]] const RoutedService* routed_service(std::string_view name) const;
 
   [[nodiscard]] const Pop& here() const { return pops[own_pop]; }
   [[nodiscard]] const Pop& pop_of(const Link& link) const { return pops[link.pop]; }

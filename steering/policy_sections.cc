@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "steering/policy_constants.h"
+#include "steering/policy_names.h"
+#include "steering/policy_router.h"
 
 namespace perigee {
 namespace {
@@ -18,51 +20,11 @@ constexpr std::uint16_t kMinMtu = 576;  // RFC 791: every host takes as much
 constexpr std::uint16_t kMaxMtu = 9216;
 constexpr std::uint16_t kMaxVlan = 4094;  // IEEE 802.1Q
 
-template <class Items>
-std::vector<std::string_view> names_of(const Items& items) {
-  std::vector<std::string_view> names;
-  for (const auto& item : items) names.emplace_back(item.name);
-  return names;
-}
-
-// The index of the item a scalar names, or kNoIndex and a report.
-template <class Items>
-std::size_t find_named(Map& map, const Cursor& at, const Items& items, std::string_view what) {
-  if (!at.is(yaml::Node::Kind::scalar)) {
-    map.report().add(at.path, "must be the name of one " + std::string(what));
-    return kNoIndex;
-  }
-  for (std::size_t i = 0; i < items.size(); ++i)
-    if (items[i].name == at.node->scalar) return i;
-  // Without any PoP, that they are missing was said.
-  const bool said = items.empty() && what == "PoP";
-  if (!said && !map.report().full())
-    map.report().add(at.node->mark, at.path, yaml::unknown_name(what, at.node->scalar, names_of(items)));
-  return kNoIndex;
-}
-
-bool too_many(Map& map, std::string_view key, std::size_t count, std::size_t limit) {
-  if (count <= limit) return false;
-  map.report().add(map.path(key),
-                   std::to_string(count) + " entries are too many; at most " + std::to_string(limit));
-  return true;
-}
-
-// The entries of a map of names under `key`; none when it is absent. An empty value is an empty map.
-std::vector<std::pair<std::string, Cursor>> entries(Map& map, std::string_view key, std::size_t limit) {
-  const auto at = map.child(key);
-  if (!at || at->is(yaml::Node::Kind::null)) return {};
-  Map inner(*at, map.report());
-  auto named = inner.named();
-  if (too_many(map, key, named.size(), limit)) named.resize(limit);
-  return named;
-}
-
 void read_pops(Map& root, Policy& policy) {
   const bool given =
       root.needs("pops", "the PoPs with their prefixes, such as \"pops: {syd: {prefixes: [10.1.0.0/16]}}\"");
   for (const auto& [name, at] : entries(root, "pops", kMaxPops)) {
-    Policy::Pop pop{name, id_from_name<PopId>(name), {}};
+    Policy::Pop pop{name, id_from_name<PopId>(name), {}, {}};
     Map map(at, root.report());
     if (map.needs("prefixes", "the prefixes of its endpoints, such as \"prefixes: [10.1.0.0/16]\"")) {
       const auto items = yaml::scalars(*map.child("prefixes"), root.report());
@@ -77,6 +39,7 @@ void read_pops(Map& root, Policy& policy) {
       }
       if (too_many(map, "prefixes", pop.prefixes.size(), kMaxPrefixesPerPop)) pop.prefixes.clear();
     }
+    read_region(map, policy, pop);
     policy.pops.push_back(std::move(pop));
   }
   using Kind = yaml::Node::Kind;
@@ -271,39 +234,8 @@ void read_endpoints(Map& root, Policy& policy) {
       Map overrides(*health, root.report());
       read_health(overrides, endpoint.health);
     }
+    read_routed_endpoint(map, endpoint);
     policy.endpoints.push_back(std::move(endpoint));
-  }
-}
-
-// A list of names, or a selector by labels.
-void read_members(Map& map, const Policy& policy, Policy::Service& service) {
-  const Cursor at = *map.child("endpoints");
-  if (at.is(yaml::Node::Kind::map)) {
-    Map selector(at, map.report());
-    const auto wanted = read_labels(selector);
-    if (wanted.empty()) {
-      map.report().add(at.path, "selects by no label; say for example \"{labels: {gpu: h100}}\"");
-      return;
-    }
-    for (std::size_t i = 0; i < policy.endpoints.size(); ++i) {
-      const auto& labels = policy.endpoints[i].labels;
-      if (std::includes(labels.begin(), labels.end(), wanted.begin(), wanted.end()))
-        service.endpoints.push_back(i);
-    }
-    if (service.endpoints.empty())
-      map.report().add(at.path, "no endpoint has these labels; give them to one, or list endpoints by name");
-    return;
-  }
-  const auto items = yaml::scalars(at, map.report());
-  if (items.empty() && at.is(yaml::Node::Kind::sequence))
-    map.report().add(at.path, "is empty; name at least one endpoint");
-  for (const Cursor& item : items) {
-    const std::size_t index = find_named(map, item, policy.endpoints, "endpoint");
-    if (index == kNoIndex) continue;
-    if (std::find(service.endpoints.begin(), service.endpoints.end(), index) != service.endpoints.end())
-      map.report().add(item.path, yaml::quoted(item.node->scalar) + " is listed twice; keep one of them");
-    else
-      service.endpoints.push_back(index);
   }
 }
 
@@ -324,13 +256,20 @@ void read_vip(Map& map, Policy::Service& service) {
 }
 
 void read_services(Map& root, Policy& policy) {
-  enum class Mode { forward };
+  enum class Mode { forward, route };
   enum class Delivery { host };
   for (const auto& [name, at] : entries(root, "services", table::kMaxServices)) {
     Policy::Service service;
     service.name = name;
     service.id = id_from_name<ServiceId>(name);
     Map map(at, root.report());
+    Mode mode{};
+    if (!map.child("deliver"))
+      map.choice<Mode>("mode", mode, {{"forward", Mode::forward}, {"route", Mode::route}});
+    if (mode == Mode::route) {
+      read_routed_service(map, name, policy);
+      continue;
+    }
     Delivery delivery{};
     if (map.choice<Delivery>("deliver", delivery, {{"host", Delivery::host}}))
       service.deliver = table::Deliver::host;
@@ -348,18 +287,49 @@ void read_services(Map& root, Policy& policy) {
         if (map.child(key))
           root.report().add(map.path(key), "says nothing with \"deliver: host\"; leave one out");
     } else {
-      Mode mode{};
-      map.choice<Mode>("mode", mode, {{"forward", Mode::forward}});
       Nanos max_rtt{};
       if (map.duration("max_rtt", max_rtt, 1us, 1min)) service.max_rtt = max_rtt;
       if (map.needs("endpoints", "the endpoints that serve it, such as \"endpoints: [mel-1, mel-2]\""))
-        read_members(map, policy, service);
+        service.endpoints = read_members(map, policy);
     }
     policy.services.push_back(std::move(service));
   }
 }
 
 }  // namespace
+
+// A list of names, or a selector by labels.
+std::vector<std::size_t> read_members(Map& map, const Policy& policy) {
+  std::vector<std::size_t> members;
+  const Cursor at = *map.child("endpoints");
+  if (at.is(yaml::Node::Kind::map)) {
+    Map selector(at, map.report());
+    const auto wanted = read_labels(selector);
+    if (wanted.empty()) {
+      map.report().add(at.path, "selects by no label; say for example \"{labels: {gpu: h100}}\"");
+      return members;
+    }
+    for (std::size_t i = 0; i < policy.endpoints.size(); ++i) {
+      const auto& labels = policy.endpoints[i].labels;
+      if (std::includes(labels.begin(), labels.end(), wanted.begin(), wanted.end())) members.push_back(i);
+    }
+    if (members.empty())
+      map.report().add(at.path, "no endpoint has these labels; give them to one, or list endpoints by name");
+    return members;
+  }
+  const auto items = yaml::scalars(at, map.report());
+  if (items.empty() && at.is(yaml::Node::Kind::sequence))
+    map.report().add(at.path, "is empty; name at least one endpoint");
+  for (const Cursor& item : items) {
+    const std::size_t index = find_named(map, item, policy.endpoints, "endpoint");
+    if (index == kNoIndex) continue;
+    if (std::find(members.begin(), members.end(), index) != members.end())
+      map.report().add(item.path, yaml::quoted(item.node->scalar) + " is listed twice; keep one of them");
+    else
+      members.push_back(index);
+  }
+  return members;
+}
 
 void read_policy(Map& root, Policy& policy) {
   std::uint32_t version = 0;
@@ -369,6 +339,7 @@ void read_policy(Map& root, Policy& policy) {
   read_snat(root, policy);
   read_links(root, policy);
   read_endpoints(root, policy);
+  read_router(root, policy);
   read_services(root, policy);
   read_constants(root, policy);
 }

@@ -63,7 +63,7 @@ ServiceRoute rebuild_service(const Policy& policy, const Policy::Service& servic
 Ranking rank_as_before(const Policy& policy, const Policy::Service& service, const ServiceRoute& before,
                        Instant now) {
   std::vector<PathInput> known;
-  for (const std::size_t pop : pops_of(policy, service)) {
+  for (const std::size_t pop : pops_of(policy, service.endpoints)) {
     // That the operator drained a PoP is no news to the first evaluation.
     const bool drained = std::all_of(service.endpoints.begin(), service.endpoints.end(), [&](std::size_t i) {
       return policy.endpoints[i].pop != pop || policy.endpoints[i].drain;

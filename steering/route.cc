@@ -49,22 +49,29 @@ PopRoute route_pop(const Policy& policy, const Conditions& conditions, std::size
   return {policy.pops[pop].id, advance(previous, inputs, policy.steering, now).ranking};
 }
 
-// One service: its endpoints by the hard constraints, its paths ranked, its tiers put together.
-class ServiceDecision {
+// What one ranking chooses among: a forwarded service, or a model of a routed one.
+struct Members {
+  ServiceId id;
+  const std::vector<std::size_t>& endpoints;
+  const std::vector<std::uint32_t>* weights = nullptr;  // beside them; none: the endpoints' own
+  std::optional<Nanos> max_rtt;
+};
+
+// One of them: its endpoints by the hard constraints, its paths ranked, its tiers put together.
+class Placement {
  public:
-  ServiceDecision(const Policy& policy, const Policy::Service& service,
-                  const std::vector<EndpointRoute>& endpoints)
-      : policy_(policy), service_(service) {
-    const bool spill = std::any_of(service.endpoints.begin(), service.endpoints.end(), [&](std::size_t i) {
+  Placement(const Policy& policy, const Members& members, const std::vector<EndpointRoute>& endpoints)
+      : policy_(policy), members_(members) {
+    const bool spill = std::any_of(members.endpoints.begin(), members.endpoints.end(), [&](std::size_t i) {
       return endpoints[i].healthy && !policy.endpoints[i].drain && !endpoints[i].full;
     });
-    for (const std::size_t i : service.endpoints)
+    for (const std::size_t i : members.endpoints)
       exclusions_.push_back(exclusion_of(policy.endpoints[i], endpoints[i], spill));
   }
 
   RankingStep rank(const Conditions& conditions, const Ranking& previous, Instant now) const {
     std::vector<PathInput> inputs;
-    for (const std::size_t pop : pops_of(policy_, service_)) {
+    for (const std::size_t pop : pops_of(policy_, members_.endpoints)) {
       for (const Way& way : ways_to(policy_, pop)) {
         PathInput input{path_of(policy_, pop, way), cost_of(policy_, conditions, way, now), usable(pop)};
         if (input.usable == Usable::yes && link_is_down(conditions, way)) input.usable = Usable::link_down;
@@ -76,7 +83,7 @@ class ServiceDecision {
   }
 
   ServiceRoute assemble(Ranking ranking) const {
-    ServiceRoute out{service_.id, {}, {}, std::move(ranking)};
+    ServiceRoute out{members_.id, {}, {}, std::move(ranking)};
     std::map<Path, Usable> dropped;  // paths that no tier has
     for (const RankedPath& path : out.ranking.paths) dropped.emplace(path.path, path.usable);
     for (const std::vector<Path>& paths : out.ranking.tiers(policy_.steering)) {
@@ -97,7 +104,7 @@ class ServiceDecision {
   [[nodiscard]] Usable usable(std::size_t pop) const {
     Usable result = Usable::drained;
     for (std::size_t k = 0; k < exclusions_.size(); ++k) {
-      if (policy_.endpoints[service_.endpoints[k]].pop != pop) continue;
+      if (policy_.endpoints[members_.endpoints[k]].pop != pop) continue;
       if (!exclusions_[k]) return Usable::yes;
       const Usable reason = *exclusions_[k] == Exclusion::full        ? Usable::full
                             : *exclusions_[k] == Exclusion::unhealthy ? Usable::unhealthy
@@ -109,25 +116,26 @@ class ServiceDecision {
 
   // Once over the limit, a path must be below it by the hysteresis to be used again.
   [[nodiscard]] bool over_max_rtt(const PathInput& input, const Ranking& previous) const {
-    if (!service_.max_rtt || !input.cost.known()) return false;
+    if (!members_.max_rtt || !input.cost.known()) return false;
     const RankedPath* old = previous.find(input.path);
     const bool was_over = old != nullptr && old->usable == Usable::over_max_rtt;
     const double factor = was_over ? 1 - policy_.steering.hysteresis_relative : 1.0;
     return static_cast<double>((*input.cost.rtt + input.cost.declared).count()) >
-           factor * static_cast<double>(service_.max_rtt->count());
+           factor * static_cast<double>(members_.max_rtt->count());
   }
 
   void add_candidates(const Path& path, Tier& tier) const {
     for (std::size_t k = 0; k < exclusions_.size(); ++k) {
-      const Policy::Endpoint& endpoint = policy_.endpoints[service_.endpoints[k]];
+      const Policy::Endpoint& endpoint = policy_.endpoints[members_.endpoints[k]];
       if (!exclusions_[k] && policy_.pop_of(endpoint).id == path.pop)
-        tier.push_back({endpoint.id, path.link, endpoint.weight});
+        tier.push_back(
+            {endpoint.id, path.link, members_.weights == nullptr ? endpoint.weight : (*members_.weights)[k]});
     }
   }
 
   void exclude(const std::map<Path, Usable>& dropped, std::vector<Excluded>& out) const {
     for (std::size_t k = 0; k < exclusions_.size(); ++k) {
-      const Policy::Endpoint& endpoint = policy_.endpoints[service_.endpoints[k]];
+      const Policy::Endpoint& endpoint = policy_.endpoints[members_.endpoints[k]];
       for (const Way& way : ways_to(policy_, endpoint.pop)) {
         const Path path = path_of(policy_, endpoint.pop, way);
         const auto found = dropped.find(path);
@@ -143,7 +151,7 @@ class ServiceDecision {
   }
 
   const Policy& policy_;
-  const Policy::Service& service_;
+  const Members& members_;
   std::vector<std::optional<Exclusion>> exclusions_;  // in the order of the service's endpoints
 };
 
@@ -170,21 +178,34 @@ Route route(const Policy& policy, const Conditions& conditions, const Route& pre
   for (std::size_t pop = 0; pop < policy.pops.size(); ++pop)
     if (pop != policy.own_pop)
       next.pops.push_back(route_pop(policy, conditions, pop, previous.pop(policy.pops[pop].id), now));
-  for (const Policy::Service& service : policy.services) {
-    if (service.deliver != table::Deliver::nat) continue;
-    const ServiceRoute* old = previous.service(service.id);
+  const auto place = [&](const Members& members, const ServiceRoute* old) {
     const Ranking before = old != nullptr ? old->ranking : Ranking{};
-    const ServiceDecision decision(policy, service, next.endpoints);
-    RankingStep step = decision.rank(conditions, before, now);
+    const Placement placement(policy, members, next.endpoints);
+    RankingStep step = placement.rank(conditions, before, now);
     if (step.change != RankingChange::none)
-      next.switches.push_back({service.id, changed_path(before, step.ranking),
+      next.switches.push_back({members.id, changed_path(before, step.ranking),
                                changed_path(step.ranking, before), reason_of(step.change)});
-    next.services.push_back(decision.assemble(std::move(step.ranking)));
+    return placement.assemble(std::move(step.ranking));
+  };
+  for (const Policy::Service& service : policy.services)
+    if (service.deliver == table::Deliver::nat)
+      next.services.push_back(
+          place({service.id, service.endpoints, nullptr, service.max_rtt}, previous.service(service.id)));
+  for (const Policy::RoutedService& service : policy.routed) {
+    for (const Policy::Model& model : service.models) {
+      const auto place_pool = [&](const Policy::Pool& pool) {
+        next.pools.push_back(
+            place({pool.id, pool.endpoints, &pool.weights, service.max_rtt}, previous.pool(pool.id)));
+      };
+      place_pool(model.pool);
+      if (model.canary) place_pool(model.canary->pool);
+    }
   }
   return next;
 }
 
 const ServiceRoute* Route::service(ServiceId id) const { return find_id(services, id); }
+const ServiceRoute* Route::pool(ServiceId id) const { return find_id(pools, id); }
 const PopRoute* Route::pop(PopId id) const { return find_id(pops, id); }
 const EndpointRoute* Route::endpoint(EndpointId id) const { return find_id(endpoints, id); }
 

@@ -55,7 +55,7 @@ enum class SwitchReason : std::uint8_t { initial, rtt, failure, recovery, policy
 // The first tier of a service became another set of paths in this evaluation. Absent `from`: there was none;
 // absent `to`: nothing is left.
 struct Switch {
-  ServiceId service;
+  ServiceId service;             // or the pool's
   std::optional<Path> from, to;  // the best path of the tier
   SwitchReason reason = SwitchReason::initial;
   friend bool operator==(const Switch&, const Switch&) = default;
@@ -90,12 +90,14 @@ struct EndpointRoute {
 
 struct Route {
   std::vector<ServiceRoute> services;    // those that are forwarded, in policy order
+  std::vector<ServiceRoute> pools;       // of routed services: each model's, then its canary's
   std::vector<PopRoute> pops;            // other PoPs, in policy order
   std::vector<EndpointRoute> endpoints;  // in policy order
   std::vector<Switch> switches;          // of the last evaluation only
   bool dataplane_seen = false;           // alive at least once
 
   [[nodiscard]] const ServiceRoute* service(ServiceId id) const;
+  [[nodiscard]] const ServiceRoute* pool(ServiceId id) const;
   [[nodiscard]] const PopRoute* pop(PopId id) const;
   [[nodiscard]] const EndpointRoute* endpoint(EndpointId id) const;
   friend bool operator==(const Route&, const Route&) = default;

@@ -1,6 +1,7 @@
 #include "steering/route_terms.h"
 
 #include <algorithm>
+#include <set>
 
 namespace perigee {
 namespace {
@@ -62,9 +63,9 @@ bool link_is_down(const Conditions& conditions, const Way& way) {
          conditions.link(*way.link).state == telemetry::LinkState::down;
 }
 
-std::vector<std::size_t> pops_of(const Policy& policy, const Policy::Service& service) {
+std::vector<std::size_t> pops_of(const Policy& policy, const std::vector<std::size_t>& endpoints) {
   std::vector<std::size_t> pops;
-  for (const std::size_t endpoint : service.endpoints) {
+  for (const std::size_t endpoint : endpoints) {
     const std::size_t pop = policy.endpoints[endpoint].pop;
     if (std::find(pops.begin(), pops.end(), pop) == pops.end()) pops.push_back(pop);
   }
@@ -137,6 +138,27 @@ std::map<EndpointId, std::vector<LinkId>> links_of_endpoints(const Policy& polic
         order.push_back(path.path.link);
   }
   return links;
+}
+
+ServiceRoute of_requests(const Policy& policy, const Route& route, const ServiceRoute& pool) {
+  ServiceRoute out{pool.id, {}, {}, pool.ranking};
+  std::set<EndpointId> seen;
+  const auto transit_link = [&](EndpointId id) {
+    const Policy::Endpoint* endpoint = policy.endpoint(id);
+    const PopRoute* pop = endpoint == nullptr ? nullptr : route.pop(policy.pop_of(*endpoint).id);
+    return pop == nullptr || pop->ranking.paths.empty() ? LinkId{} : pop->ranking.paths.front().path.link;
+  };
+  for (const Tier& tier : pool.tiers) {
+    Tier kept;
+    for (const Candidate& candidate : tier)
+      if (seen.insert(candidate.endpoint).second)
+        kept.push_back({candidate.endpoint, transit_link(candidate.endpoint), candidate.weight});
+    if (!kept.empty()) out.tiers.push_back(std::move(kept));
+  }
+  for (const Excluded& excluded : pool.excluded)
+    if (seen.insert(excluded.endpoint).second)
+      out.excluded.push_back({excluded.endpoint, transit_link(excluded.endpoint), excluded.reason});
+  return out;
 }
 
 }  // namespace perigee

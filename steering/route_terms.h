@@ -33,8 +33,9 @@ struct Way {
 
 [[nodiscard]] bool link_is_down(const Conditions& conditions, const Way& way);
 
-// The PoPs of the service's endpoints, in the order in which it first names them.
-[[nodiscard]] std::vector<std::size_t> pops_of(const Policy& policy, const Policy::Service& service);
+// The PoPs of these endpoints, in the order in which they first come.
+[[nodiscard]] std::vector<std::size_t> pops_of(const Policy& policy,
+                                               const std::vector<std::size_t>& endpoints);
 
 // The state of an endpoint now, from its state before (EndpointRoute{} when there is none).
 [[nodiscard]] EndpointRoute judge_endpoint(const Policy& policy, const Conditions& conditions,
@@ -50,5 +51,10 @@ struct Way {
 // others in the order of the PoP's links.
 [[nodiscard]] std::map<EndpointId, std::vector<LinkId>> links_of_endpoints(const Policy& policy,
                                                                            const Route& route);
+
+// A pool of a routed service as its requests find it. They leave through the host port, so their link is the
+// one that transit uses for the endpoint's PoP, whatever link a candidate names: each endpoint is there once,
+// in its first tier or with its first exclusion, over that link. Tiers left empty are gone.
+[[nodiscard]] ServiceRoute of_requests(const Policy& policy, const Route& route, const ServiceRoute& pool);
 
 }  // namespace perigee

@@ -26,6 +26,14 @@ constexpr std::array<Unit, 6> kUnits = {{{"h", 3'600'000'000'000},
                                          {"ns", 1}}};
 constexpr double kMaxSeconds = 1e9;  // 31 years: far from the end of 64 bits of nanoseconds
 
+struct Size {
+  std::string_view name;
+  std::uint64_t octets;
+};
+constexpr std::array<Size, 4> kSizes = {
+    {{"GiB", 1U << 30U}, {"MiB", 1U << 20U}, {"KiB", 1U << 10U}, {"", 1}}};
+constexpr double kMaxOctets = 1e15;  // exact as a double
+
 // A plain decimal number ("12", "0.5") at the start of `text`; what follows is left in it.
 std::optional<double> take_number(std::string_view& text) {
   if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;
@@ -77,6 +85,28 @@ std::string text_of(Nanos duration) {
     return number + std::string(unit.name);
   }
   return std::to_string(ns) + "ns";
+}
+
+Result<std::uint64_t> parse_octets(std::string_view text) {
+  std::string_view rest = text;
+  const std::optional<double> number = take_number(rest);
+  if (!number) return wrong(text, "is not a size; say for example \"64KiB\" or a number of octets");
+  for (const Size& size : kSizes) {
+    if (size.name != rest) continue;
+    const double octets = *number * static_cast<double>(size.octets);
+    if (octets > kMaxOctets || octets != std::floor(octets))
+      return wrong(text, "is no whole number of octets");
+    return static_cast<std::uint64_t>(octets);
+  }
+  return wrong(text,
+               "has an unknown unit " + quoted(rest) + "; use one of KiB, MiB, GiB, or none for octets");
+}
+
+std::string octets_text(std::uint64_t octets) {
+  for (const Size& size : kSizes)
+    if (octets != 0 && octets % size.octets == 0)
+      return std::to_string(octets / size.octets) + std::string(size.name);
+  return std::to_string(octets);
 }
 
 Result<double> parse_percent(std::string_view text) {
@@ -183,6 +213,24 @@ Result<AddressPort> parse_ipv4_port(std::string_view text) { return with_port(te
 
 Result<AddressPort> parse_listen(std::string_view text) { return with_port(text, parse_own_ipv4); }
 
+Result<AddressPort> parse_socket(std::string_view text) {
+  const std::size_t end = text.rfind("]:");
+  if (text.empty() || text.front() != '[') return parse_listen(text);
+  const std::optional<IpAddress> address =
+      end == std::string_view::npos ? std::nullopt : IpAddress::parse(text.substr(1, end - 1));
+  if (!address || address->is_v4() || address->none())
+    return wrong(text, "is not one address and a port; say for example \"[2001:db8::1]:443\"");
+  const Result<std::uint64_t> port = parse_integer(text.substr(end + 2));
+  if (!port || *port < 1 || *port > 65535) return wrong(text, "has a wrong port; from 1 to 65535");
+  return AddressPort{*address, static_cast<std::uint16_t>(*port)};
+}
+
+Result<Prefix> parse_prefix(std::string_view text) {
+  if (text.find(':') == std::string_view::npos) return parse_ipv4_prefix(text);
+  if (const std::optional<Prefix> prefix = Prefix::parse(text)) return *prefix;
+  return wrong(text, "is not a prefix; say for example \"2001:db8::/32\", without host bits");
+}
+
 Result<MacAddress> parse_mac(std::string_view text) {
   const std::optional<MacAddress> mac = MacAddress::parse(text);
   if (!mac) return wrong(text, "is not a MAC address; say for example \"02:00:00:00:00:01\"");
@@ -191,13 +239,31 @@ Result<MacAddress> parse_mac(std::string_view text) {
   return *mac;
 }
 
+namespace {
+
+constexpr std::string_view kNameOctets = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+}  // namespace
+
 Result<std::string> parse_name(std::string_view text) {
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
   if (text.empty()) return Error{"", "a name is empty; use letters, digits, '-' and '_'"};
   if (text.size() > kMaxNameOctets)
     return wrong(text, "is too long for a name; at most " + std::to_string(kMaxNameOctets) + " characters");
-  if (text.find_first_not_of(kAllowed) != std::string_view::npos)
+  if (text.find_first_not_of(kNameOctets) != std::string_view::npos)
     return wrong(text, "is not a name; use letters, digits, '-' and '_'");
+  return {boost::system::in_place_value, text};
+}
+
+Result<std::string> parse_model_name(std::string_view text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](char c) {
+    return kNameOctets.find(c) != std::string_view::npos ||
+           std::string_view("./:@+").find(c) != std::string_view::npos;
+  });
+  if (text.empty() || !plain)
+    return wrong(text, "is not a model's name; use letters, digits, '-', '_', '.', '/', ':', '@' and '+'");
+  if (text.size() > kMaxModelOctets)
+    return wrong(
+        text, "is too long for a model's name; at most " + std::to_string(kMaxModelOctets) + " characters");
   return {boost::system::in_place_value, text};
 }
 

@@ -25,6 +25,7 @@ struct AddressLength {  // "10.1.0.1/24": an address and the prefix it is in
 };
 
 Result<Nanos> parse_duration(std::string_view text);         // "250us", "1.5ms", "0ms"; the unit is required
+Result<std::uint64_t> parse_octets(std::string_view text);   // "4096", "64KiB", "1.5MiB", "1GiB"
 Result<double> parse_percent(std::string_view text);         // "25%" or "0.5%" as a ratio, 0..1
 Result<std::uint64_t> parse_integer(std::string_view text);  // decimal, no sign
 Result<bool> parse_flag(std::string_view text);              // "true", "false"
@@ -33,12 +34,19 @@ Result<Prefix> parse_ipv4_prefix(std::string_view text);     // without host bit
 Result<AddressLength> parse_ipv4_interface(std::string_view text);
 Result<AddressPort> parse_ipv4_port(std::string_view text);  // "10.2.1.1:8000", port 1..65535
 Result<AddressPort> parse_listen(std::string_view text);     // the same, also loopback and 0.0.0.0
+Result<AddressPort> parse_socket(std::string_view text);     // the same, also "[2001:db8::1]:443"
+Result<Prefix> parse_prefix(std::string_view text);          // of either family
 Result<MacAddress> parse_mac(std::string_view text);         // of one station
 
-[[nodiscard]] std::string percent_text(double ratio);  // "25%", "0.5%"
+[[nodiscard]] std::string percent_text(double ratio);         // "25%", "0.5%"
+[[nodiscard]] std::string octets_text(std::uint64_t octets);  // "64KiB", "1000"
 
 // At least letters, digits, '-', '_': what a name of anything in a policy may be. 1 to kMaxNameOctets octets.
 Result<std::string> parse_name(std::string_view text);
+
+// What clients and endpoints call a model: as above and '.', '/', ':', '@', '+'. 1 to kMaxModelOctets octets,
+// none of which needs an escape in JSON, a URL's path or a log.
+Result<std::string> parse_model_name(std::string_view text);
 
 // Valid UTF-8 without NUL (RFC 3629); else the offset of the first wrong octet.
 std::pair<bool, std::size_t> check_utf8(std::string_view text);

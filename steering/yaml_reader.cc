@@ -8,8 +8,9 @@
 namespace perigee::yaml {
 namespace {
 
-constexpr std::size_t kMaxListed = 10;  // names listed in a message
-constexpr std::size_t kMaxItems = 256;  // of any list a policy has; each is looked up by name
+constexpr std::size_t kMaxListed = 10;        // names listed in a message
+constexpr std::size_t kMaxPathOctets = 1023;  // below PATH_MAX, and more than anyone types
+constexpr std::size_t kMaxItems = 256;        // of any list a policy has; each is looked up by name
 
 std::string listed(const std::vector<std::string_view>& words) {
   std::string out;
@@ -73,13 +74,13 @@ bool Map::needs(std::string_view key, std::string_view meaning) {
   return false;
 }
 
-std::vector<std::pair<std::string, Cursor>> Map::named() {
+std::vector<std::pair<std::string, Cursor>> Map::named(Result<std::string> (*parse)(std::string_view)) {
   closed_ = false;
   std::vector<std::pair<std::string, Cursor>> out;
   if (!at_.is(Node::Kind::map)) return out;
   std::set<std::string_view> seen;
   for (const Node& child : at_.node->children) {
-    const Result<std::string> name = parse_name(child.key);
+    const Result<std::string> name = parse(child.key);
     const bool again = !seen.insert(child.key).second;
     if (!name)
       report_.add(child.key_mark, path(child.key), name.error().what);
@@ -114,6 +115,16 @@ bool Map::duration(std::string_view key, Nanos& out, Nanos low, Nanos high) {
   return true;
 }
 
+bool Map::octets(std::string_view key, std::uint64_t& out, std::uint64_t low, std::uint64_t high) {
+  std::uint64_t parsed = 0;
+  if (!value(key, parsed, parse_octets) ||
+      !in_range(key, octets_text(parsed), parsed >= low && parsed <= high, octets_text(low),
+                octets_text(high)))
+    return false;
+  out = parsed;
+  return true;
+}
+
 bool Map::percent(std::string_view key, double& out, double low, double high) {
   double parsed = 0;
   if (!value(key, parsed, parse_percent) ||
@@ -139,6 +150,19 @@ bool Map::text(std::string_view key, std::string& out, std::size_t max_octets) {
   else
     out = text;
   return out == text && plain;
+}
+
+bool Map::absolute_path(std::string_view key, std::string& out) {
+  std::string path;
+  if (!text(key, path, kMaxPathOctets)) return false;
+  if (path[0] != '/') {
+    report_.add(
+        child(key)->node->mark, this->path(key),
+        "is not an absolute path; say for example \"/etc/perigee/" + path.substr(0, kMaxQuoted) + "\"");
+    return false;
+  }
+  out = std::move(path);
+  return true;
 }
 
 bool Map::wrong_choice(const Cursor& at, const std::vector<std::string_view>& words) {

@@ -41,7 +41,8 @@ class Map {
   // Reports that `key` is absent; `meaning` says what to give, for example "the peer's PoP, such as \"mel\"".
   bool needs(std::string_view key, std::string_view meaning);
   // All children with their keys, for maps whose keys are names. Wrong names are reported and left out.
-  std::vector<std::pair<std::string, Cursor>> named();
+  std::vector<std::pair<std::string, Cursor>> named(
+      Result<std::string> (*parse)(std::string_view) = parse_name);
 
   // Each is true when the key is there and right.
   template <class T>
@@ -50,10 +51,12 @@ class Map {
   template <class T>
   bool value_or_none(std::string_view key, T& out, Result<T> (*parse)(std::string_view));
   bool duration(std::string_view key, Nanos& out, Nanos low, Nanos high);
+  bool octets(std::string_view key, std::uint64_t& out, std::uint64_t low, std::uint64_t high);
   bool percent(std::string_view key, double& out, double low, double high);
   template <class T>
   bool integer(std::string_view key, T& out, T low, T high);
   bool text(std::string_view key, std::string& out, std::size_t max_octets);
+  bool absolute_path(std::string_view key, std::string& out);
   template <class T>
   bool choice(std::string_view key, T& out, std::initializer_list<std::pair<const char*, T>> words);
 

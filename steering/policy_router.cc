@@ -1,0 +1,227 @@
+#include "steering/policy_router.h"
+
+#include <algorithm>
+
+#include "steering/policy_names.h"
+
+namespace perigee {
+namespace {
+
+using namespace std::chrono_literals;
+using yaml::Cursor;
+using yaml::Map;
+using ClientCertificate = Policy::Listener::ClientCertificate;
+
+constexpr std::uint64_t kKiB = 1024;
+constexpr std::uint64_t kMiB = 1024 * kKiB;
+constexpr std::uint64_t kGiB = 1024 * kMiB;
+constexpr std::size_t kMaxDnsName = 253;   // RFC 1035, section 2.3.4, without the root's dot
+constexpr std::size_t kMaxVariable = 255;  // no one types a longer one
+
+void read_certificate(Map& map, Policy::Listener::Certificate& certificate) {
+  if (map.needs("chain", "the certificate and those that vouch for it, a PEM file"))
+    map.absolute_path("chain", certificate.chain);
+  if (map.needs("key", "its private key, a PEM file")) map.absolute_path("key", certificate.key);
+}
+
+void read_certificates(Map& map, Policy::Listener::Tls& tls) {
+  if (!map.needs("certificates", "at least one, such as \"[{chain: FILE, key: FILE}]\"")) return;
+  const Cursor at = *map.child("certificates");
+  if (!at.is(yaml::Node::Kind::sequence) || at.node->children.empty()) {
+    map.report().add(at.path, "must be a list of at least one, such as \"[{chain: FILE, key: FILE}]\"");
+    return;
+  }
+  const std::size_t count = at.node->children.size();
+  if (too_many(map, "certificates", count, kMaxCertificates)) return;
+  for (std::size_t i = 0; i < count; ++i) {
+    Map item(Cursor{&at.node->children[i], yaml::join(at.path, i)}, map.report());
+    read_certificate(item, tls.certificates.emplace_back());
+  }
+}
+
+void read_listener_tls(Map& map, Policy::Listener& listener) {
+  const auto at = map.child("tls");
+  if (!at) return;
+  Map inner(*at, map.report());
+  Policy::Listener::Tls& tls = listener.tls.emplace();
+  read_certificates(inner, tls);
+  inner.absolute_path("client_ca", tls.client_ca);
+  inner.choice<ClientCertificate>("client_certificate", tls.client_certificate,
+                                  {{"none", ClientCertificate::none},
+                                   {"optional", ClientCertificate::optional},
+                                   {"required", ClientCertificate::required}});
+  const bool asked = tls.client_certificate != ClientCertificate::none;
+  if (asked && !inner.child("client_ca"))
+    inner.report().add(inner.path("client_certificate"),
+                       "needs \"client_ca\", the CA of client certificates, a PEM file");
+  if (!asked && inner.child("client_ca"))
+    inner.report().add(inner.path("client_ca"),
+                       "says nothing without \"client_certificate\"; say optional or required there");
+}
+
+void read_proxy_protocol(Map& map, Policy::Listener::ProxyProtocol& proxy) {
+  const auto at = map.child("proxy_protocol");
+  if (!at) return;
+  Map inner(*at, map.report());
+  inner.value("require", proxy.require, parse_flag);
+  if (const auto from = inner.child("from")) {
+    for (const Cursor& item : yaml::scalars(*from, map.report())) {
+      const Result<Prefix> prefix = parse_prefix(item.node->scalar);
+      if (prefix)
+        proxy.from.push_back(*prefix);
+      else
+        map.report().add(item.path, prefix.error().what);
+    }
+    if (!proxy.require)
+      map.report().add(from->path,
+                       "says nothing without \"require: true\"; a header is required or forbidden");
+  } else if (proxy.require) {
+    map.report().add(inner.path("require"), "needs \"from\", the prefixes of those who send the header");
+  }
+}
+
+void read_limits(Map& map, Policy::Listener::Limits& limits) {
+  const auto at = map.child("limits");
+  if (!at) return;
+  Map inner(*at, map.report());
+  std::uint64_t header_octets = limits.header_octets;
+  if (inner.octets("header_octets", header_octets, kKiB, kMiB))
+    limits.header_octets = static_cast<std::uint32_t>(header_octets);
+  inner.integer<std::uint32_t>("header_fields", limits.header_fields, 8, 1000);
+  inner.duration("header_time", limits.header_time, 10ms, 10min);
+  inner.duration("handshake_time", limits.handshake_time, 10ms, 10min);
+  inner.duration("keep_alive", limits.keep_alive, 10ms, 1h);
+  inner.integer<std::uint32_t>("connections", limits.connections, 1, 1'000'000);
+  limits.connections_per_source = std::min(limits.connections_per_source, limits.connections);
+  inner.integer<std::uint32_t>("connections_per_source", limits.connections_per_source, 1,
+                               limits.connections);
+  inner.octets("body_octets", limits.body_octets, kKiB, kGiB);
+  std::uint64_t rate = limits.min_body_rate;
+  if (inner.octets("min_body_rate", rate, 0, kMiB)) limits.min_body_rate = static_cast<std::uint32_t>(rate);
+  inner.duration("write_stall", limits.write_stall, 10ms, 1h);
+}
+
+void read_listeners(Map& root, Policy& policy) {
+  for (const auto& [name, at] : entries(root, "listeners", kMaxListeners)) {
+    Policy::Listener listener;
+    listener.name = name;
+    Map map(at, root.report());
+    AddressPort address;
+    if (map.needs("address", "its address and port, such as \"203.0.113.20:443\"") &&
+        map.value("address", address, parse_socket)) {
+      listener.address = address.address;
+      listener.port = address.port;
+    }
+    read_listener_tls(map, listener);
+    read_proxy_protocol(map, listener.proxy_protocol);
+    read_limits(map, listener.limits);
+    map.value("diagnostics", listener.diagnostics, parse_flag);
+    policy.listeners.push_back(std::move(listener));
+  }
+}
+
+void read_breaker(Map& map, Policy::Router::Breaker& breaker) {
+  const auto at = map.child("breaker");
+  if (!at) return;
+  Map inner(*at, map.report());
+  inner.integer<std::uint32_t>("failures", breaker.failures, 1, 100);
+  inner.duration("window", breaker.window, 100ms, 1h);
+  inner.duration("open", breaker.open, 10ms, 1h);
+  inner.integer<std::uint32_t>("successes", breaker.successes, 1, 100);
+}
+
+void read_router_constants(Map& root, Policy::Router& router) {
+  const auto at = root.child("router");
+  if (!at) return;
+  Map map(*at, root.report());
+  map.integer<std::uint32_t>("threads", router.threads, 1, 64);
+  map.octets("held_octets", router.held_octets, kMiB, 64 * kGiB);
+  map.octets("body_hold", router.body_hold, kKiB, std::min(64 * kMiB, router.held_octets));
+  map.integer<std::uint32_t>("retries", router.retries, 0, 10);
+  map.percent("retry_budget", router.retry_budget, 0, 1);
+  map.integer<std::uint32_t>("retry_min", router.retry_min, 0, 10'000);
+  map.duration("pool_idle", router.pool_idle, 50ms, 1h);
+  read_breaker(map, router.breaker);
+  map.duration("slow_start", router.slow_start, Nanos(0), 10min);
+  map.duration("drain_deadline", router.drain_deadline, Nanos(0), 24h);
+  const auto log = map.child("access_log");
+  if (log && log->is(yaml::Node::Kind::scalar) &&
+      (log->node->scalar == "none" || log->node->scalar == "stderr"))
+    router.access_log = log->node->scalar;
+  else
+    map.absolute_path("access_log", router.access_log);
+}
+
+void read_endpoint_tls(Map& map, Policy::Endpoint& endpoint) {
+  const auto at = map.child("tls");
+  if (!at) return;
+  Policy::EndpointTls& tls = endpoint.tls.emplace();
+  tls.name = endpoint.address.text();
+  if (at->is(yaml::Node::Kind::null)) return;  // all as it is by default
+  Map inner(*at, map.report());
+  inner.absolute_path("ca", tls.ca);
+  inner.text("name", tls.name, kMaxDnsName);
+  inner.value("verify", tls.verify, parse_flag);
+  if (!tls.verify && inner.child("ca"))
+    inner.report().add(inner.path("ca"), "says nothing with \"verify: false\"; leave one out");
+  inner.absolute_path("certificate", tls.certificate);
+  inner.absolute_path("key", tls.key);
+  if (inner.child("certificate").has_value() != inner.child("key").has_value())
+    inner.report().add(inner.path(), "has one of \"certificate\" and \"key\"; give both or neither");
+}
+
+void read_credential(Map& map, Policy::Credential& credential) {
+  const auto at = map.child("credential");
+  if (!at) return;
+  Map inner(*at, map.report());
+  inner.absolute_path("file", credential.file);
+  if (inner.text("environment", credential.environment, kMaxVariable) &&
+      credential.environment.find_first_of("= ") != std::string::npos) {
+    inner.report().add(inner.path("environment"), "is the name of a variable, such as \"MEL_TOKEN\"");
+  }
+  if (at->is(yaml::Node::Kind::map) &&
+      inner.child("file").has_value() == inner.child("environment").has_value())
+    inner.report().add(inner.path(), "must have one of \"file\" and \"environment\", where the token is");
+}
+
+}  // namespace
+
+void read_region(Map& map, Policy& policy, Policy::Pop& pop) {
+  std::string name;
+  if (!map.value("region", name, parse_name)) return;
+  const auto known = std::find(policy.regions.begin(), policy.regions.end(), name);
+  pop.region = static_cast<std::size_t>(known - policy.regions.begin());
+  if (known != policy.regions.end()) return;
+  policy.regions.push_back(name);
+  if (policy.regions.size() == kMaxRegions + 1)
+    map.report().add(map.path("region"), "is one region too many; at most " + std::to_string(kMaxRegions));
+}
+
+void read_routed_endpoint(Map& map, Policy::Endpoint& endpoint) {
+  if (const auto at = map.child("serves")) {
+    std::vector<std::string>& serves = endpoint.serves.emplace();
+    for (const Cursor& item : yaml::scalars(*at, map.report())) {
+      const Result<std::string> name = parse_model_name(item.node->scalar);
+      if (!name)
+        map.report().add(item.path, name.error().what);
+      else if (std::find(serves.begin(), serves.end(), *name) != serves.end())
+        map.report().add(item.path, yaml::quoted(*name) + " is listed twice; keep one of them");
+      else
+        serves.push_back(*name);
+    }
+  }
+  read_endpoint_tls(map, endpoint);
+  read_credential(map, endpoint.credential);
+}
+
+void read_router(Map& root, Policy& policy) {
+  read_listeners(root, policy);
+  if (const auto at = root.child("keys")) {
+    Map map(*at, root.report());
+    if (map.needs("file", "the file of the API keys, such as \"/etc/perigee/keys.yaml\""))
+      map.absolute_path("file", policy.keys_file);
+  }
+  read_router_constants(root, policy.router);
+}
+
+}  // namespace perigee

@@ -1,0 +1,111 @@
+// What the sections of a policy that concern the router are read as.
+#include <gtest/gtest.h>
+
+#include "test/steering/routed_world.h"
+
+namespace perigee {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(PolicyRouter, EveryKeyOfAListenerIsRead) {
+  const Policy policy = policy_from(replaced(
+      kRoutedPolicy, "public: {address: 203.0.113.20:443}",
+      "public: {address: '[2001:db8::1]:8443', tls: {certificates: [{chain: /a, key: /b}, {chain: /c, key: "
+      "/d}], "
+      "client_ca: /e, client_certificate: optional}, proxy_protocol: {require: true, from: [192.0.2.0/24, "
+      "2001:db8::/32]}, limits: {header_octets: 8KiB, header_fields: 50, header_time: 1s, handshake_time: "
+      "2s, "
+      "keep_alive: 3s, connections: 10, connections_per_source: 5, body_octets: 1MiB, min_body_rate: 1KiB, "
+      "write_stall: 4s}, diagnostics: true}"));
+  ASSERT_EQ(policy.listeners.size(), 1U);
+  const Policy::Listener& listener = policy.listeners[0];
+  EXPECT_EQ(listener.address, IpAddress::parse("2001:db8::1"));
+  EXPECT_EQ(listener.port, 8443);
+  ASSERT_TRUE(listener.tls);
+  EXPECT_EQ(listener.tls->certificates,
+            (std::vector<Policy::Listener::Certificate>{{"/a", "/b"}, {"/c", "/d"}}));
+  EXPECT_EQ(listener.tls->client_ca, "/e");
+  EXPECT_EQ(listener.tls->client_certificate, Policy::Listener::ClientCertificate::optional);
+  EXPECT_TRUE(listener.proxy_protocol.require);
+  EXPECT_EQ(listener.proxy_protocol.from.size(), 2U);
+  EXPECT_EQ(listener.limits, (Policy::Listener::Limits{8192, 50, 1s, 2s, 3s, 10, 5, 1U << 20U, 1024, 4s}));
+  EXPECT_TRUE(listener.diagnostics);
+}
+
+TEST(PolicyRouter, EveryConstantIsRead) {
+  const Policy policy = policy_from(
+      std::string(kRoutedPolicy) +
+      "router: {threads: 2, body_hold: 2MiB, held_octets: 8MiB, retries: 1, retry_budget: 10%, retry_min: 7, "
+      "pool_idle: 3s, breaker: {failures: 4, window: 20s, open: 5s, successes: 3}, slow_start: 0ms, "
+      "drain_deadline: 1m}\n");
+  EXPECT_EQ(policy.router,
+            (Policy::Router{2, 2U << 20U, 8U << 20U, 1, 0.1, 7, 3s, {4, 20s, 5s, 3}, 0s, 60s}));
+}
+
+TEST(PolicyRouter, ARoutedServiceIsReadAsItSays) {
+  const Policy policy = policy_from(kRoutedPolicy);
+  EXPECT_EQ(policy.regions, (std::vector<std::string>{"au", "eu"}));
+  EXPECT_EQ(policy.pops[2].region, 1U);
+  EXPECT_EQ(policy.keys_file, "/etc/perigee/keys.yaml");
+  EXPECT_EQ(policy.service("ai"), nullptr) << "the data plane knows nothing of it";
+  const Policy::RoutedService* service = policy.routed_service("ai");
+  ASSERT_NE(service, nullptr);
+  EXPECT_TRUE(service->require_key);
+  EXPECT_EQ(service->listeners, (std::vector<std::size_t>{0}));
+  EXPECT_EQ(service->residency, (std::vector<std::size_t>{0, 1}));
+  EXPECT_EQ(service->max_rtt, Nanos(200ms));
+  ASSERT_EQ(service->models.size(), 2U);
+  const Policy::Model& llama = service->models[0];
+  EXPECT_EQ(service->model("llama-3.1"), &llama);
+  EXPECT_EQ(service->model("llama"), &llama) << "an alias";
+  EXPECT_EQ(service->model("lama"), nullptr);
+  EXPECT_EQ(llama.pool.served_name, "meta/llama");
+  EXPECT_EQ(llama.pool.endpoints, (std::vector<std::size_t>{0, 1, 2}));
+  EXPECT_EQ(llama.pool.weights, (std::vector<std::uint32_t>{100, 50, 20}));
+  EXPECT_EQ(llama.timeouts, (Policy::Model::Timeouts{1s, 90s, 30s, 30min}));
+  ASSERT_TRUE(llama.canary);
+  EXPECT_EQ(llama.canary->per_10000, 500U);
+  EXPECT_EQ(llama.canary->pool.endpoints, (std::vector<std::size_t>{2}));
+  EXPECT_EQ(llama.canary->pool.served_name, "meta/llama");
+  const Policy::Model& phi = service->models[1];
+  EXPECT_EQ(phi.pool.endpoints, (std::vector<std::size_t>{1})) << "that lists it under \"serves\"";
+  EXPECT_EQ(phi.pool.served_name, "phi");
+  EXPECT_NE(phi.pool.id, llama.pool.id);
+}
+
+TEST(PolicyRouter, AnEndpointsTlsAndCredentialAreRead) {
+  const Policy policy = policy_from(replaced(
+      replaced(kRoutedPolicy, "10.3.1.1:8000", "10.3.1.1:8000, tls: , credential: {environment: PER_TOKEN}"),
+      "10.2.1.1:8000",
+      "10.2.1.1:8000, credential: {file: /run/token}, tls: {ca: /ca, name: gpu.example, "
+      "certificate: /c, key: /k}"));
+  EXPECT_EQ(policy.endpoint("mel-1")->tls, (Policy::EndpointTls{"/ca", "gpu.example", true, "/c", "/k"}));
+  EXPECT_EQ(policy.endpoint("mel-1")->credential.file, "/run/token");
+  EXPECT_FALSE(policy.endpoint("mel-2")->tls);
+  EXPECT_TRUE(policy.endpoint("mel-2")->credential.none());
+  EXPECT_EQ(policy.endpoint("per-1")->tls, (Policy::EndpointTls{"", "10.3.1.1", true, "", ""}))
+      << "verified, by its address, against the system's CAs";
+  EXPECT_EQ(policy.endpoint("per-1")->credential.environment, "PER_TOKEN");
+}
+
+TEST(PolicyRouter, LabelsSelectOnlyThoseThatServeTheModel) {
+  std::string text =
+      replaced(kRoutedPolicy, "10.2.1.1:8000", "10.2.1.1:8000, labels: {gpu: h}, serves: [meta/llama]");
+  text = replaced(text, "weight: 50,", "weight: 50, labels: {gpu: h},");
+  const Policy policy = policy_from(replaced(text, "phi: {}", "phi: {endpoints: {labels: {gpu: h}}}"));
+  EXPECT_EQ(policy.routed_service("ai")->model("phi")->pool.endpoints, (std::vector<std::size_t>{1}));
+}
+
+TEST(PolicyRouter, ACanaryMayBeAnotherNameAtTheSameEndpoints) {
+  const Policy policy = policy_from(
+      replaced(kRoutedPolicy, "phi: {}", "phi: {canary: {percent: 100%, served_name: meta/llama}}"));
+  const Policy::Model* phi = policy.routed_service("ai")->model("phi");
+  ASSERT_TRUE(phi->canary);
+  EXPECT_EQ(phi->canary->pool.endpoints, phi->pool.endpoints);
+  EXPECT_EQ(phi->canary->pool.served_name, "meta/llama");
+  EXPECT_EQ(phi->canary->per_10000, 10'000U);
+}
+
+}  // namespace
+}  // namespace perigee
