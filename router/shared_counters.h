@@ -1,0 +1,38 @@
+// Every counter that the router's threads share: relaxed or compare-and-swap, each group on a cache line of
+// its own, many writers. Nothing else in the router is written by more than one thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace perigee::router {
+
+inline constexpr std::size_t kCacheLine = 64;
+// Models that one endpoint was found not to have, remembered at once; more push out the oldest.
+inline constexpr std::size_t kAbsentModels = 8;
+
+// Of one endpoint, for as long as any snapshot names it. Held by shared_ptr: a new snapshot takes over those
+// of the one before. Times are nanoseconds as in Instant, 0: never.
+struct EndpointCounters {
+  // Requests sent to it and not over: from before the first octet is sent to after the last one came, or
+  // abort.
+  alignas(kCacheLine) std::atomic<std::uint32_t> in_flight{0};
+
+  alignas(kCacheLine) std::atomic<std::uint64_t> breaker{0};  // breaker.h packs it
+  std::atomic<std::int64_t> retry_after{0};                   // it asked to be left alone until then
+  std::atomic<std::int64_t> warming_since{0};                 // slow start begins
+  std::atomic<std::uint64_t> breaker_opened{0};               // how often
+  std::atomic<std::uint64_t> credential_refused{0};           // how often it answered 401 or 403
+
+  alignas(kCacheLine) std::array<std::atomic<std::uint64_t>, kAbsentModels> absent{};  // choose.cc packs them
+};
+
+// Of the process.
+struct RetryCounters {
+  alignas(kCacheLine) std::atomic<std::uint32_t> active{0};  // requests of clients, from admission to the end
+  alignas(kCacheLine) std::atomic<std::uint32_t> retrying{0};  // those that are in a second or later attempt
+};
+
+}  // namespace perigee::router

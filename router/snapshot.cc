@@ -1,0 +1,186 @@
+#include "router/snapshot.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "steering/route_terms.h"
+
+namespace perigee::router {
+namespace {
+
+Standing standing_of(Exclusion reason) {
+  switch (reason) {
+    case Exclusion::full:
+      return Standing::full;
+    case Exclusion::unhealthy:
+      return Standing::unhealthy;
+    case Exclusion::beyond_limit:  // a limit of the table, not of requests
+      return Standing::usable;
+    case Exclusion::drained:
+    case Exclusion::link_down:
+    case Exclusion::over_max_rtt:
+      break;
+  }
+  return Standing::barred;
+}
+
+std::uint8_t tier_of(std::size_t tier) {
+  return static_cast<std::uint8_t>(std::min<std::size_t>(tier, std::numeric_limits<std::uint8_t>::max()));
+}
+
+class Maker {
+ public:
+  Maker(const Policy& policy, const Route& route, const RouterMaterial& material,
+        const RouterSnapshot* previous, Instant now)
+      : policy_(policy), route_(route), material_(material), previous_(previous), now_(now) {
+    for (std::size_t i = 0; i < policy.endpoints.size(); ++i) indexes_.emplace(policy.endpoints[i].id, i);
+    if (previous_ == nullptr) return;
+    for (const RouterSnapshot::Endpoint& endpoint : previous_->endpoints)
+      before_.emplace(endpoint.id, &endpoint);
+  }
+
+  RouterSnapshot run() {
+    RouterSnapshot out;
+    out.regions = policy_.regions;
+    out.settings = policy_.router;
+    out.keys = material_.keys;
+    for (std::size_t i = 0; i < policy_.endpoints.size(); ++i) out.endpoints.push_back(endpoint(i));
+    std::map<std::size_t, std::size_t> services;  // of listeners
+    for (const Policy::RoutedService& routed : policy_.routed) {
+      for (const std::size_t listener : routed.listeners) services[listener] = out.services.size();
+      out.services.push_back(service(routed));
+    }
+    for (std::size_t i = 0; i < policy_.listeners.size(); ++i)
+      out.listeners.push_back({policy_.listeners[i], services[i], at(material_.listener_tls, i)});
+    return out;
+  }
+
+ private:
+  template <class T>
+  static T at(const std::vector<T>& items, std::size_t index) {
+    return index < items.size() ? items[index] : T{};
+  }
+
+  [[nodiscard]] RouterSnapshot::Endpoint endpoint(std::size_t index) const {
+    const Policy::Endpoint& from = policy_.endpoints[index];
+    const Policy::Pop& pop = policy_.pop_of(from);
+    RouterSnapshot::Endpoint out;
+    out.id = from.id;
+    out.name = from.name;
+    out.pop = pop.name;
+    out.region = pop.region ? RegionSet{1} << *pop.region : kNoRegion;
+    out.capacity = from.capacity;
+    const EndpointRoute* state = route_.endpoint(from.id);
+    out.accepts_new = state == nullptr || state->accepts_new;
+    out.cost.rtt = Nanos(0);  // in this PoP: as route_terms.h has it
+    if (const PopRoute* ranked = route_.pop(pop.id)) {
+      out.cost = ranked->ranking.paths.empty() ? Cost{} : ranked->ranking.paths.front().cost;
+      const Policy::Link* link =
+          ranked->ranking.paths.empty() ? nullptr : policy_.link(ranked->ranking.paths.front().path.link);
+      if (link != nullptr) out.link = link->name;
+    }
+    const std::string host = from.tls ? from.tls->name : from.address.text();
+    out.target = {from.name + "/" + out.link, from.address, from.port, host + ":" + std::to_string(from.port),
+                  at(material_.endpoint_tls, index)};
+    out.credential = at(material_.credentials, index);
+    out.counters = counters(out);
+    return out;
+  }
+
+  // Another address under the same name is another endpoint.
+  [[nodiscard]] std::shared_ptr<EndpointCounters> counters(const RouterSnapshot::Endpoint& endpoint) const {
+    const auto found = before_.find(endpoint.id);
+    const RouterSnapshot::Endpoint* before = found == before_.end() ? nullptr : found->second;
+    const bool same = before != nullptr && before->target.address == endpoint.target.address &&
+                      before->target.port == endpoint.target.port;
+    auto out = same ? before->counters : std::make_shared<EndpointCounters>();
+    if (previous_ != nullptr && endpoint.accepts_new && !(same && before->accepts_new))
+      out->warming_since.store(now_.ns, std::memory_order_relaxed);
+    return out;
+  }
+
+  [[nodiscard]] RouterSnapshot::Pool pool(const Policy::Pool& from) const {
+    RouterSnapshot::Pool out{from.id.value, from.served_name, {}};
+    std::map<EndpointId, std::uint32_t> weights;
+    for (std::size_t k = 0; k < from.endpoints.size(); ++k)
+      weights.emplace(policy_.endpoints[from.endpoints[k]].id, from.weights[k]);
+    const ServiceRoute* ranked = route_.pool(from.id);
+    if (ranked == nullptr) return out;
+    const ServiceRoute requests = of_requests(policy_, route_, *ranked);
+    const auto add = [&](EndpointId id, std::size_t tier, std::optional<Exclusion> reason) {
+      const auto index = indexes_.find(id);
+      const auto weight = weights.find(id);
+      if (index == indexes_.end() || weight == weights.end()) return;  // of another policy
+      out.candidates.push_back({static_cast<std::uint16_t>(index->second), tier_of(tier),
+                                reason ? standing_of(*reason) : Standing::usable, reason, weight->second});
+    };
+    for (std::size_t tier = 0; tier < requests.tiers.size(); ++tier)
+      for (const Candidate& candidate : requests.tiers[tier]) add(candidate.endpoint, tier, std::nullopt);
+    for (const Excluded& excluded : requests.excluded)
+      add(excluded.endpoint, requests.tiers.size() + place_of(excluded, requests.ranking), excluded.reason);
+    return out;
+  }
+
+  // Among those left out, the nearest first.
+  [[nodiscard]] std::size_t place_of(const Excluded& excluded, const Ranking& ranking) const {
+    const Policy::Endpoint* endpoint = policy_.endpoint(excluded.endpoint);
+    const auto found = std::find_if(ranking.paths.begin(), ranking.paths.end(), [&](const RankedPath& path) {
+      return endpoint != nullptr && path.path.pop == policy_.pop_of(*endpoint).id;
+    });
+    return static_cast<std::size_t>(found - ranking.paths.begin());
+  }
+
+  [[nodiscard]] RouterSnapshot::Service service(const Policy::RoutedService& from) const {
+    RouterSnapshot::Service out;
+    out.id = from.id;
+    out.name = from.name;
+    out.require_key = from.require_key;
+    if (from.residency) {
+      out.residency = 0;
+      for (const std::size_t region : *from.residency) out.residency |= RegionSet{1} << region;
+    }
+    for (const Policy::Model& model : from.models) {
+      out.names.emplace_back(model.name, out.models.size());
+      for (const std::string& alias : model.aliases) out.names.emplace_back(alias, out.models.size());
+      RouterSnapshot::Model& made = out.models.emplace_back();
+      made.name = model.name;
+      made.timeouts = model.timeouts;
+      made.pool = pool(model.pool);
+      if (!model.canary) continue;
+      made.canary_per_10000 = model.canary->per_10000;
+      made.canary = pool(model.canary->pool);
+    }
+    std::sort(out.names.begin(), out.names.end());
+    return out;
+  }
+
+  const Policy& policy_;
+  const Route& route_;
+  const RouterMaterial& material_;
+  const RouterSnapshot* previous_;
+  const Instant now_;
+  std::map<EndpointId, std::size_t> indexes_;
+  std::map<EndpointId, const RouterSnapshot::Endpoint*> before_;
+};
+
+}  // namespace
+
+const RouterSnapshot::Model* RouterSnapshot::Service::model(std::string_view asked) const {
+  const auto found =
+      std::lower_bound(names.begin(), names.end(), asked,
+                       [](const auto& entry, std::string_view key) { return entry.first < key; });
+  return found == names.end() || found->first != asked ? nullptr : &models[found->second];
+}
+
+RegionSet RouterSnapshot::region(std::string_view name) const {
+  const auto found = std::find(regions.begin(), regions.end(), name);
+  return found == regions.end() ? 0 : RegionSet{1} << static_cast<std::size_t>(found - regions.begin());
+}
+
+RouterSnapshot make_snapshot(const Policy& policy, const Route& route, const RouterMaterial& material,
+                             const RouterSnapshot* previous, Instant now) {
+  return Maker(policy, route, material, previous, now).run();
+}
+
+}  // namespace perigee::router
