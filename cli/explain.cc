@@ -10,6 +10,7 @@ namespace {
 
 constexpr Option kClient{"--client", "IP", "the client's address", true};
 constexpr Option kPort{"--port", "N", "the client's port"};
+constexpr Option kModel{"--model", "NAME", "of a routed service, as a client asks for it"};
 
 void print(const boost::json::value& answer, std::ostream& out) {
   out << text_at(answer, "/service") << " for " << text_at(answer, "/client") << ", table generation "
@@ -46,6 +47,7 @@ int run(const Arguments& arguments, Terminal& terminal) {
   std::string target = "/api/v1/services/" + percent_encoded(arguments.operand(0)) +
                        "/explain?client=" + percent_encoded(client);
   if (const auto port = arguments.option(kPort.name)) target += "&port=" + percent_encoded(*port);
+  if (const auto model = arguments.option(kModel.name)) target += "&model=" + percent_encoded(*model);
   return show(arguments, terminal, target, print);
 }
 
@@ -55,7 +57,7 @@ Verb explain_verb() {
   return {"explain",
           "every candidate of a service for one client, its cost in ms, and why it won or lost",
           {"SERVICE"},
-          {kClient, kPort, kAdmin, kJson},
+          {kClient, kPort, kModel, kAdmin, kJson},
           run};
 }
 

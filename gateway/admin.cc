@@ -145,10 +145,11 @@ AdminResponse Admin::explain_service(std::string_view path, std::string_view tar
     }
     port = value;
   }
+  const std::string model = query_value(target, "model").value_or("");
   const auto snapshot = cell_.load();
   if (!snapshot->policy || !snapshot->route) return error_answer(404, "no policy is loaded");
   const auto explanation =
-      explain(*snapshot->policy, *snapshot->route, *service, *client, port, monotonic_now());
+      explain(*snapshot->policy, *snapshot->route, *service, *client, port, monotonic_now(), model);
   if (!explanation) return error_answer(404, explanation.error().text());
   return json_answer(200, explanation_json(*snapshot, *explanation));
 }

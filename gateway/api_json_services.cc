@@ -157,10 +157,12 @@ json::value explanation_json(const Snapshot& snapshot, const Explanation& explan
                      {"cost_ms", cost_json(candidate.cost)},
                      {"weight", candidate.weight},
                      {"share", candidate.share},
+                     {"canary", candidate.canary},
                      {"verdict", candidate.verdict}});
   }
   return json::object{
       {"service", explanation.service},
+      {"model", name_or_null(explanation.model)},
       {"client", explanation.client.text()},
       {"port", explanation.client_port ? json::value(*explanation.client_port) : json::value(nullptr)},
       {"summary", explanation.summary},
