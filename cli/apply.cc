@@ -25,7 +25,7 @@ struct Outcome {
 constexpr std::array<Outcome, 4> kOutcomes = {{
     {"accepted", kOk, "accepted: the data plane serves it"},
     {"invalid", kInvalid, "invalid: nothing was changed"},
-    {"refused", kRefused, "refused by the data plane; the policy before stays in force"},
+    {"refused", kRefused, "refused; the policy before stays in force"},
     {"no_dataplane", kNoDataplane, "loaded, but no data plane serves it yet"},
 }};
 

@@ -24,7 +24,7 @@ void print_overview(const std::vector<Verb>& verbs, std::ostream& out) {
   out << "perigee " << kVersion << ": look at and change a Perigee point of presence\n\nusage:\n";
   for (const Verb& verb : verbs) out << "  " << verb.usage() << "\n      " << verb.summary << "\n";
   out << "  perigee help [VERB]\n  perigee version\n\n"
-         "exit codes: 0 done; 1 failed; 2 the policy is invalid; 3 refused by the data plane; 4 no data "
+         "exit codes: 0 done; 1 failed; 2 the policy is invalid; 3 refused; 4 no data "
          "plane "
          "is alive; 64 wrong usage\n";
 }

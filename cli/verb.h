@@ -17,7 +17,7 @@ namespace perigee::cli {
 inline constexpr int kOk = 0;
 inline constexpr int kFailed = 1;       // nothing else fits: no gateway, no file, no permission
 inline constexpr int kInvalid = 2;      // the policy has errors
-inline constexpr int kRefused = 3;      // by the data plane
+inline constexpr int kRefused = 3;      // by the data plane, or its table cannot be written
 inline constexpr int kNoDataplane = 4;  // none is alive
 inline constexpr int kUsage = 64;
 

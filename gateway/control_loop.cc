@@ -89,6 +89,7 @@ std::uint64_t ControlLoop::adopt(std::shared_ptr<const Policy> policy,
                                  std::shared_ptr<const std::string> text, Instant now) {
   policy_ = std::move(policy);
   text_ = std::move(text);
+  table_error_.clear();
   ++revision_;
   if (policy_ == nullptr) {
     route_ = nullptr;
@@ -103,6 +104,15 @@ std::uint64_t ControlLoop::adopt(std::shared_ptr<const Policy> policy,
   for (const Policy::Service& service : policy_->services) switches[service.id] = switches_[service.id];
   switches_ = std::move(switches);
   return revision_;
+}
+
+void ControlLoop::put_back(InForce before) {
+  policy_ = std::move(before.policy);
+  text_ = std::move(before.text);
+  route_ = std::move(before.route);
+  switches_ = std::move(before.switches);
+  table_error_.clear();
+  ++revision_;
 }
 
 void ControlLoop::tick(Instant now, std::vector<EndpointHealth> health) {
@@ -164,6 +174,7 @@ void ControlLoop::publish(Instant now) {
   const table::Table table = compile(*policy_, *route_, next);
   std::vector<std::byte> content = content_of(table);
   if (table_ && content == content_) {
+    table_error_.clear();
     table_->policy_revision = revision_;
     return;
   }

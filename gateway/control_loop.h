@@ -42,6 +42,16 @@ class ControlLoop {
   std::uint64_t adopt(std::shared_ptr<const Policy> policy, std::shared_ptr<const std::string> text,
                       Instant now);
 
+  // All that a change of policy may lose: put_back() takes a refused one back as if it had not been.
+  struct InForce {
+    std::shared_ptr<const Policy> policy;
+    std::shared_ptr<const std::string> text;
+    std::shared_ptr<const Route> route;
+    std::map<ServiceId, SwitchCounts> switches;
+  };
+  [[nodiscard]] InForce in_force() const { return {policy_, text_, route_, switches_}; }
+  void put_back(InForce before);
+
   [[nodiscard]] const std::shared_ptr<const Policy>& policy() const { return policy_; }
   [[nodiscard]] const std::shared_ptr<const std::string>& policy_text() const { return text_; }
 
@@ -56,6 +66,7 @@ class ControlLoop {
   // As of the last tick; absent while none can be read.
   [[nodiscard]] const std::optional<telemetry::Snapshot>& telemetry() const { return telemetry_; }
   [[nodiscard]] const std::optional<TableStatus>& table() const { return table_; }
+  // Why the table of the policy adopted last is not on disk; empty: it is, or no tick has tried yet.
   [[nodiscard]] const std::string& table_error() const { return table_error_; }
 
  private:

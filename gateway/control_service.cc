@@ -122,7 +122,8 @@ asio::awaitable<Change> ControlService::reload() {
 }
 
 asio::awaitable<Change> ControlService::change(Candidate candidate, bool replaced_file) {
-  const Candidate before{loop_.policy(), loop_.policy_text()};
+  const ControlLoop::InForce before = loop_.in_force();
+  const std::vector<EndpointHealth> known = checker_.report();
   if (before.policy && !(before.policy->admin == candidate.policy->admin)) {
     log_.write(LogLevel::warning, "admin_addresses_need_restart");
   }
@@ -132,12 +133,14 @@ asio::awaitable<Change> ControlService::change(Candidate candidate, bool replace
   Change outcome = co_await acknowledged(revision);
   if (outcome.result != ChangeResult::refused) co_return outcome;
 
-  adopt(before);
+  checker_.follow(before.policy ? *before.policy : Policy{});
+  checker_.recall(known);
+  loop_.put_back(before);
   if (replaced_file) {
     if (auto back = file_.put_back(); !back) outcome.errors.push_back(back.error().text());
   }
   std::vector<std::string> errors = outcome.errors;
-  errors.insert(errors.begin(), "refused by the data plane: " + outcome.reason);
+  errors.insert(errors.begin(), outcome.reason);
   record_reload(false, std::move(errors), loaded_before);
   co_return outcome;
 }
@@ -153,16 +156,20 @@ asio::awaitable<Change> ControlService::acknowledged(std::uint64_t revision) {
     if (table && table->policy_revision == revision) {
       if (table->state == TableState::in_force) co_return Change{ChangeResult::accepted, generation, "", {}};
       if (table->state == TableState::refused) {
-        co_return Change{ChangeResult::refused, generation, table->reason, {}};
+        co_return Change{
+            ChangeResult::refused, generation, "the data plane refused the table: " + table->reason, {}};
       }
       if (table->state == TableState::no_dataplane) {
         co_return Change{ChangeResult::no_dataplane, generation, "no data plane is running", {}};
       }
     }
+    if (!loop_.table_error().empty()) {
+      co_return Change{
+          ChangeResult::refused, generation, "the table cannot be published: " + loop_.table_error(), {}};
+    }
     if (monotonic_now() >= deadline) {
-      std::string reason = "the data plane did not acknowledge the table in time";
-      if (!loop_.table_error().empty()) reason = "the table cannot be published: " + loop_.table_error();
-      co_return Change{ChangeResult::no_dataplane, generation, std::move(reason), {}};
+      co_return Change{
+          ChangeResult::no_dataplane, generation, "the data plane did not acknowledge the table in time", {}};
     }
     timer.expires_after(kLook);
     co_await timer.async_wait(kAsTuple);

@@ -88,6 +88,12 @@ void HealthChecker::follow(const Policy& policy) {
   }
 }
 
+void HealthChecker::recall(const std::vector<EndpointHealth>& known) {
+  for (std::size_t i = 0; i < watches_.size() && i < known.size(); ++i) {
+    if (watches_[i]->health.last_at.never()) watches_[i]->health = known[i];
+  }
+}
+
 void HealthChecker::set_dataplane_alive(bool alive) { shared_->dataplane_alive = alive; }
 
 void HealthChecker::set_ways(const std::vector<Way>& ways) {

@@ -25,6 +25,10 @@ class HealthChecker {
   // known of it; others begin as unknown.
   void follow(const Policy& policy);
 
+  // What report() said before endpoints went with one policy and came back with the next: those that were not
+  // checked since take it up. In the order of the policy's endpoints.
+  void recall(const std::vector<EndpointHealth>& known);
+
   // Checks take the way through the data plane: while it is not alive they are made and shown, but say
   // nothing about endpoints, so they do not count. It begins as not alive.
   void set_dataplane_alive(bool alive);

@@ -134,7 +134,7 @@ TEST_F(PolicyVerbs, EveryResultHasItsExitCode) {
        R"({"result": "invalid", "generation": 0, "errors": ["f:1:2: links: bad"]})", kInvalid,
        "invalid: nothing was changed\nf:1:2: links: bad\n"},
       {"409 Conflict", R"({"result": "refused", "generation": 14, "reason": "no port link9"})", kRefused,
-       "refused by the data plane; the policy before stays in force (table generation 14): no port link9\n"},
+       "refused; the policy before stays in force (table generation 14): no port link9\n"},
       {"503 Service Unavailable", R"({"result": "no_dataplane", "generation": 15})", kNoDataplane,
        "no data plane serves it yet (table generation 15)\n"},
       {"403 Forbidden", R"({"error": "not over TCP"})", kFailed, "status 403: not over TCP"},

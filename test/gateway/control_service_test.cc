@@ -150,12 +150,33 @@ TEST_F(ControlServiceTest, ARefusedApplyPutsThePolicyBack) {
     }
   });
   EXPECT_EQ(change.result, ChangeResult::refused);
-  EXPECT_EQ(change.reason, "no port named link1");
+  EXPECT_EQ(change.reason, "the data plane refused the table: no port named link1");
   EXPECT_EQ(Surroundings::contents(around_.policy_file()), policy_text());
   EXPECT_EQ(service_->loop().policy()->flows.tcp_idle, Policy::Flows{}.tcp_idle);
   ASSERT_TRUE(run_until([&] { return cell_.load()->table->identity.generation == 3; }));
   EXPECT_EQ(table::read_file(around_.table_directory()).value().settings.idle_tcp_ns, 3600'000'000'000U);
   EXPECT_FALSE(cell_.load()->policy_status.last_reload_successful);
+}
+
+TEST_F(ControlServiceTest, ATableThatCannotBeWrittenPutsThePolicyBack) {
+  around_.write_policy(policy_text());
+  FakeDataplane dataplane(around_);
+  start();
+  dataplane.accept(monotonic_now());
+  std::filesystem::rename(around_.table_directory(), around_.path() + "/gone");
+  const std::string next = policy_text("flows: {tcp_idle: 2h}\n");
+  const Change applied = run(service_->apply(next, "p.yaml"), [&] { dataplane.beat(monotonic_now()); });
+  EXPECT_EQ(applied.result, ChangeResult::refused);
+  EXPECT_EQ(applied.reason.find("the table cannot be published: " + around_.table_directory()), 0U)
+      << applied.reason;
+  EXPECT_EQ(Surroundings::contents(around_.policy_file()), policy_text());
+  EXPECT_EQ(service_->loop().policy()->flows.tcp_idle, Policy::Flows{}.tcp_idle);
+
+  around_.write_policy(next);
+  const Change reloaded = run(service_->reload(), [&] { dataplane.beat(monotonic_now()); });
+  EXPECT_EQ(reloaded.result, ChangeResult::refused);
+  EXPECT_EQ(service_->loop().policy()->flows.tcp_idle, Policy::Flows{}.tcp_idle);
+  ASSERT_TRUE(run_until([&] { return !cell_.load()->policy_status.last_reload_successful; }));
 }
 
 TEST_F(ControlServiceTest, AppliesWithoutADataPlaneAndSaysSo) {

@@ -252,9 +252,13 @@ TEST_F(HealthCheckerTest, AReloadKeepsWhatIsKnownOfTheSamePlaceOnly) {
   checker_.follow(policy);
   EXPECT_EQ(verdict(), Health::unknown);
   ASSERT_TRUE(run_until([&] { return verdict() == Health::dead; }));
-  policy.endpoints.clear();
-  checker_.follow(policy);
+  const auto known = checker_.report();
+  checker_.follow(Policy{});
   EXPECT_TRUE(checker_.report().empty());
+  checker_.follow(policy);
+  EXPECT_EQ(verdict(), Health::unknown);
+  checker_.recall(known);
+  EXPECT_EQ(verdict(), Health::dead) << "a change that was taken back";
 }
 
 }  // namespace
