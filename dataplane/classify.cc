@@ -90,6 +90,7 @@ Classified classify_snat(const Packet& packet) {
 
 // An address of ours as the source is a lie, except that this host's kernel speaks for the VIPs it serves.
 bool claims_our_address(const Packet& packet, const ServingTable& table) {
+  if (!table.may_have_role(packet.source)) return false;
   const Role role = table.role(packet.source);
   if (role == Role::other) return false;
   return role != Role::vip || !packet.in.is_interface() || !table.interface(packet.in.index).is_host;
@@ -101,6 +102,13 @@ Classified classify(Packet& packet, const ServingTable& table) {
   if (packet.in.none()) packet.in = table.segment(packet.port, packet.vlan);
   if (packet.in.none()) return drop(DropReason::unknown_vlan);
   if (claims_our_address(packet, table)) return drop(DropReason::martian_source);
+  // A service's address is a VIP, so nearly every packet of a client needs no more than this.
+  const bool has_ports = (packet.protocol == kTcp || packet.protocol == kUdp) && !packet.fragment;
+  if (has_ports) {
+    const std::uint32_t service =
+        table.service_of_port(packet.destination, packet.destination_port, packet.protocol);
+    if (service != table::kNone) return serve(service, table);
+  }
   switch (table.role(packet.destination)) {
     case Role::link:
     case Role::interface:

@@ -30,7 +30,8 @@ struct Classified {
   friend bool operator==(const Classified&, const Classified&) = default;
 };
 
-// Sets packet.in, unless the caller has, and decides. The packet came from parse() as FrameKind::ipv4 and addressed_to() us.
+// Sets packet.in, unless the caller has, and decides. The packet came from parse() as FrameKind::ipv4 and
+// addressed_to() us.
 [[nodiscard]] Classified classify(Packet& packet, const ServingTable& table);
 
 }  // namespace perigee

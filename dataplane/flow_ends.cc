@@ -137,6 +137,12 @@ void FlowEnds::adopt_services(const ServingTable& table) {
 
 // So that no packet waits for memory: a line for each way a new flow may take.
 void FlowEnds::make_lines(const ServingTable& table) {
+  replies_.clear();  // lines may have gone
+  for (Place place = 0; place < lines_.size(); ++place) {
+    for (std::size_t index = 0; index < lines_[place].size(); ++index) {
+      if (lines_[place][index]) index_line(place, index);
+    }
+  }
   for (const table::Service& service : table.table().services) {
     for (const table::Tier& tier : table.tiers_of(service)) {
       for (const table::Candidate& candidate : table.candidates_of(tier)) {
@@ -247,11 +253,19 @@ std::size_t FlowEnds::line_index(std::uint8_t snat, std::uint8_t protocol) {
   return std::size_t{2} * snat + (protocol == kUdp ? 1 : 0);
 }
 
+void FlowEnds::index_line(Place endpoint, std::size_t index) {
+  const KnownEndpoint& known = endpoints_[endpoint];
+  replies_.add({snat_v4_[index / 2], known.address, 0, known.port}, index % 2 != 0 ? kUdp : kTcp,
+               *lines_[endpoint][index]);
+}
+
 SnatLine& FlowEnds::line(Place endpoint, std::uint8_t snat, std::uint8_t protocol) {
-  std::unique_ptr<SnatLine>& line = lines_[endpoint][line_index(snat, protocol)];
+  const std::size_t index = line_index(snat, protocol);
+  std::unique_ptr<SnatLine>& line = lines_[endpoint][index];
   if (!line) {
     seed_ = seed_ * 1664525U + 1013904223U;  // another start for each; nothing is secret here
     line = std::make_unique<SnatLine>(ports_, seed_ >> 8U);
+    index_line(endpoint, index);
   }
   return *line;
 }

@@ -15,6 +15,7 @@
 #include "contract/units.h"
 #include "dataplane/egress.h"
 #include "dataplane/flow_file.h"
+#include "dataplane/reply_lines.h"
 #include "dataplane/serving_table.h"
 #include "dataplane/snat.h"
 
@@ -90,6 +91,8 @@ class FlowEnds {
 
   // The ports of (SNAT address, endpoint, protocol), made when there were none.
   SnatLine& line(Place endpoint, std::uint8_t snat, std::uint8_t protocol);
+  // From replies to flows, by the lines there are.
+  [[nodiscard]] const ReplyLines& replies() const { return replies_; }
   // Ports in use in the fullest set of lines of one (endpoint, protocol), of snat_ports_total().
   [[nodiscard]] std::uint32_t snat_ports_used() const;
   [[nodiscard]] std::uint32_t snat_ports_total() const {
@@ -102,6 +105,7 @@ class FlowEnds {
   void adopt_endpoints(const ServingTable& table);
   void adopt_services(const ServingTable& table);
   void adopt_snat(const ServingTable& table);
+  void index_line(Place endpoint, std::size_t index);
   void make_lines(const ServingTable& table);
   Place free_endpoint();
   void forget_endpoint(Place place);
@@ -115,6 +119,7 @@ class FlowEnds {
 
   std::vector<KnownEndpoint> endpoints_;
   std::vector<Lines> lines_;  // by endpoint place
+  ReplyLines replies_;
   std::vector<KnownService> services_;
   std::unordered_map<std::uint32_t, Place> endpoint_places_, service_places_;  // by id
   std::vector<Place> endpoint_of_index_, service_of_index_;

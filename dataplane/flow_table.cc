@@ -1,9 +1,5 @@
 #include "dataplane/flow_table.h"
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 namespace perigee {
 
 namespace {
@@ -44,30 +40,7 @@ void FlowTable::rebuild() {
   }
 }
 
-std::uint32_t FlowTable::match(std::uint32_t group, std::uint8_t tag) const {
-  const std::uint8_t* tags = &tags_[group * kGroup];
-#if defined(__SSE2__)
-  __m128i octets;
-  std::memcpy(&octets, tags, sizeof octets);
-  const __m128i equal = _mm_cmpeq_epi8(octets, _mm_set1_epi8(static_cast<char>(tag)));
-  return static_cast<std::uint32_t>(_mm_movemask_epi8(equal));
-#else
-  std::uint32_t mask = 0;
-  for (std::uint32_t i = 0; i < kGroup; ++i) mask |= static_cast<std::uint32_t>(tags[i] == tag) << i;
-  return mask;
-#endif
-}
-
 std::uint32_t FlowTable::used(std::uint32_t group) const { return ~match(group, 0) & 0xffffU; }
-
-std::uint32_t FlowTable::prefetch_entry(std::uint64_t hash) const {
-  const std::uint32_t group = home(hash);
-  const std::uint32_t mask = match(group, tag_of(hash));
-  if (mask == 0) return kNoSlot;
-  const std::uint32_t slot = group * kGroup + static_cast<std::uint32_t>(std::countr_zero(mask));
-  __builtin_prefetch(&entries_[slot], 1);
-  return slot;
-}
 
 std::uint32_t FlowTable::find(std::uint64_t hash, const FlowKey& key) const {
   const std::uint8_t tag = tag_of(hash);

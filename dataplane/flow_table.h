@@ -17,8 +17,13 @@
 #include <span>
 #include <vector>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include "contract/address.h"
 #include "contract/units.h"
+#include "dataplane/huge_page_allocator.h"
 
 namespace perigee {
 
@@ -129,7 +134,14 @@ class FlowTable {
 
   void prefetch_group(std::uint64_t hash) const { __builtin_prefetch(&tags_[home(hash) * kGroup]); }
   // The first entry of the home group that may be the key's, being fetched; kNoSlot.
-  [[nodiscard]] std::uint32_t prefetch_entry(std::uint64_t hash) const;
+  [[nodiscard]] std::uint32_t prefetch_entry(std::uint64_t hash) const {
+    return prefetch_first(home(hash), tag_of(hash));
+  }
+  // For a key that is not there: what find() reads to be sure; with `reserve` the entry it is likely to get.
+  void prefetch_absent(std::uint64_t hash, bool reserve) const {
+    __builtin_prefetch(&went_past_[home(hash)]);
+    if (reserve) (void)prefetch_first(home(hash), 0);
+  }
 
   // Slot of the key's flow or kNoSlot; `hash` is hash(key).
   [[nodiscard]] std::uint32_t find(std::uint64_t hash, const FlowKey& key) const;
@@ -158,7 +170,27 @@ class FlowTable {
     return group + 1 == groups_ ? 0 : group + 1;
   }
   static std::uint8_t tag_of(std::uint64_t hash) { return static_cast<std::uint8_t>(0x80U | (hash & 0x7fU)); }
-  [[nodiscard]] std::uint32_t match(std::uint32_t group, std::uint8_t tag) const;
+  // Bit i: entry i of the group has this tag.
+  [[nodiscard]] std::uint32_t match(std::uint32_t group, std::uint8_t tag) const {
+    const std::uint8_t* tags = &tags_[group * kGroup];
+#if defined(__SSE2__)
+    __m128i octets;
+    std::memcpy(&octets, tags, sizeof octets);
+    const __m128i equal = _mm_cmpeq_epi8(octets, _mm_set1_epi8(static_cast<char>(tag)));
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(equal));
+#else
+    std::uint32_t mask = 0;
+    for (std::uint32_t i = 0; i < kGroup; ++i) mask |= static_cast<std::uint32_t>(tags[i] == tag) << i;
+    return mask;
+#endif
+  }
+  [[nodiscard]] std::uint32_t prefetch_first(std::uint32_t group, std::uint8_t tag) const {
+    const std::uint32_t mask = match(group, tag);
+    if (mask == 0) return kNoSlot;
+    const std::uint32_t slot = group * kGroup + static_cast<std::uint32_t>(std::countr_zero(mask));
+    __builtin_prefetch(&entries_[slot], 1);
+    return slot;
+  }
   void rebuild();
 
   std::span<FlowEntry> entries_;
@@ -166,7 +198,8 @@ class FlowTable {
   std::uint32_t groups_;
   HashSeed seed_;
   std::uint32_t size_ = 0;
-  std::vector<std::uint8_t> tags_;        // per entry: 0 free, else 0x80 and 7 bits of the hash
+  // Per entry: 0 free, else 0x80 and 7 bits of the hash.
+  std::vector<std::uint8_t, HugePageAllocator<std::uint8_t>> tags_;
   std::vector<std::uint32_t> went_past_;  // per group: keys whose home is before it and whose place is after
 };
 

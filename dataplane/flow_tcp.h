@@ -28,4 +28,13 @@ namespace perigee {
 void track_client_segment(FlowEntry& flow, const Packet& packet);
 void track_endpoint_segment(FlowEntry& flow, const Packet& packet);
 
+// The same for a segment of an established flow that changes no phase, which is nearly every one. False: it
+// may change one, and nothing was done.
+[[nodiscard]] inline bool track_plain_segment(FlowPhase phase, std::uint32_t& next, const Packet& packet) {
+  if (phase != FlowPhase::established || (packet.tcp_flags & (kSyn | kFin | kRst)) != 0) return false;
+  const std::uint32_t end = tcp_sequence(packet) + packet.payload_length();
+  if (sequence_after(end, next)) next = end;
+  return true;
+}
+
 }  // namespace perigee

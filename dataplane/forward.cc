@@ -8,6 +8,17 @@
 
 namespace perigee {
 
+namespace {
+
+// What a reply answers: from our SNAT address to the endpoint.
+TcpPath reply_path(const Packet& packet) {
+  return {packet.destination, packet.source, packet.destination_port, packet.source_port};
+}
+
+bool may_open(const Packet& packet) { return packet.protocol == kUdp || is_first_syn(packet); }
+
+}  // namespace
+
 std::uint32_t Forwarder::owner_of(const Packet& packet, std::uint32_t service, std::uint32_t worker_count) {
   std::uint32_t client = packet.source;
   std::uint16_t snat_port = packet.destination_port;
@@ -32,14 +43,12 @@ void Forwarder::prepare(Packet& packet, std::uint32_t service) {
     const Place place = self.ends.service_of_index(service);
     if (place == kNoPlace) return;
     packet.scratch[0] = static_cast<std::uint64_t>(Direction::to_endpoint) << 32U | place;
-    const FlowKey key = {client_words(packet.source), self.ends.service(place).id.value, packet.source_port};
-    packet.flow_hash = self.flows.hash(key);
+    packet.flow_hash = self.flows.hash(self.flow_key(packet, place));
     self.flows.prefetch_group(packet.flow_hash);
   } else {
-    packet.scratch[0] = static_cast<std::uint64_t>(Direction::to_client) << 32U;
-    packet.flow_hash = self.reply_hash(
-        {packet.destination, packet.source, packet.destination_port, packet.source_port}, packet.protocol);
-    self.replies.prefetch(static_cast<std::uint32_t>(packet.flow_hash));
+    const std::uint32_t line = self.ends.replies().find_line(reply_path(packet), packet.protocol);
+    packet.scratch[0] = static_cast<std::uint64_t>(Direction::to_client) << 32U | line;
+    if (line != ReplyLines::kNone) self.ends.replies().prefetch(line, packet.destination_port);
   }
 }
 
@@ -49,10 +58,12 @@ void Forwarder::prefetch(Packet& packet) {
   switch (static_cast<Direction>(packet.scratch[0] >> 32U)) {
     case Direction::to_endpoint:
       packet.scratch[1] = self.flows.prefetch_entry(packet.flow_hash);
+      if (packet.scratch[1] == kNoSlot) self.flows.prefetch_absent(packet.flow_hash, may_open(packet));
       return;
     case Direction::to_client: {
       const std::uint32_t slot =
-          self.replies.find(static_cast<std::uint32_t>(packet.flow_hash), [](std::uint32_t) { return true; });
+          self.ends.replies().guess(static_cast<std::uint32_t>(packet.scratch[0]), packet.destination_port);
+      packet.scratch[1] = slot;
       if (slot != kNoSlot) __builtin_prefetch(&self.flows.entry(slot), 1);
       return;
     }
@@ -61,7 +72,7 @@ void Forwarder::prefetch(Packet& packet) {
   }
 }
 
-ForwardResult Forwarder::process(Packet& packet, LinkView links, Instant now) {
+[[gnu::flatten]] ForwardResult Forwarder::process(Packet& packet, LinkView links, Instant now) {
   Impl& self = *impl_;
   if (links != self.links) [[unlikely]]
     self.see(links, now);
@@ -86,7 +97,7 @@ ForwardResult Forwarder::process(Packet& packet, LinkView links, Instant now) {
 
 // Client -> VIP becomes SNAT address -> endpoint.
 ForwardResult Forwarder::Impl::to_endpoint(Packet& packet, Place service, Instant now) {
-  const FlowKey key = {client_words(packet.source), ends.service(service).id.value, packet.source_port};
+  const FlowKey key = flow_key(packet, service);
   auto slot = static_cast<std::uint32_t>(packet.scratch[1]);
   const bool guessed = slot != kNoSlot && key.of(flows.entry(slot)) &&
                        flows.entry(slot).phase.load(std::memory_order_relaxed) != FlowPhase::free;
@@ -95,22 +106,37 @@ ForwardResult Forwarder::Impl::to_endpoint(Packet& packet, Place service, Instan
 
   FlowEntry& flow = flows.entry(slot);
   const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
-  if (packet.protocol == kTcp && is_first_syn(packet)) return syn_again(packet, slot, service, key, now);
-  if (phase == FlowPhase::reset) return answer_reset(packet);
   const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
-  if (endpoint.condition != KnownEndpoint::Condition::live || !ends.snat_in_force(flow.snat_address))
+  if (phase == FlowPhase::reset || endpoint.condition != KnownEndpoint::Condition::live ||
+      !ends.snat_in_force(flow.snat_address) || (packet.protocol == kTcp && is_first_syn(packet)))
       [[unlikely]] {
-    if (!doomed(flow)) return dropped(DropReason::no_live_link);
-    if (phase == FlowPhase::datagrams || phase == FlowPhase::opening) {
-      forget(slot, flow_tick(now));  // nothing to lose: the next endpoint may take it
-      return open_flow(packet, service, key, now);
-    }
-    begin_reset(flow, now);
-    return answer_reset(packet);
+    return unusual_to_endpoint(packet, slot, service, now);
   }
-  if (packet.protocol == kTcp) track_client_segment(flow, packet);
+  if (!track_plain_segment(phase, flow.next_to_endpoint, packet) && packet.protocol == kTcp) {
+    track_client_segment(flow, packet);
+  }
   flow.last_seen = flow_tick(now);
   return send_to_endpoint(packet, flow);
+}
+
+ForwardResult Forwarder::Impl::unusual_to_endpoint(Packet& packet, std::uint32_t slot, Place service,
+                                                   Instant now) {
+  FlowEntry& flow = flows.entry(slot);
+  const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
+  const FlowKey key = flow_key(packet, service);
+  if (packet.protocol == kTcp && is_first_syn(packet)) return syn_again(packet, slot, service, key, now);
+  if (phase == FlowPhase::reset) return answer_reset(packet);
+  if (!doomed(flow)) return dropped(DropReason::no_live_link);
+  if (phase == FlowPhase::datagrams || phase == FlowPhase::opening) {
+    forget(slot, flow_tick(now));  // nothing to lose: the next endpoint may take it
+    return open_flow(packet, service, key, now);
+  }
+  begin_reset(flow, now);
+  return answer_reset(packet);
+}
+
+FlowKey Forwarder::Impl::flow_key(const Packet& packet, Place service) {
+  return {client_words(packet.source), ends.service(service).id.value, packet.source_port};
 }
 
 ForwardResult Forwarder::Impl::send_to_endpoint(Packet& packet, const FlowEntry& flow) {
@@ -121,41 +147,46 @@ ForwardResult Forwarder::Impl::send_to_endpoint(Packet& packet, const FlowEntry&
 
 // Endpoint -> SNAT address becomes VIP -> client.
 ForwardResult Forwarder::Impl::to_client(Packet& packet, Instant now) {
-  const std::uint32_t slot = find_reply(
-      static_cast<std::uint32_t>(packet.flow_hash),
-      {packet.destination, packet.source, packet.destination_port, packet.source_port}, packet.protocol);
+  const TcpPath path = reply_path(packet);
+  auto slot = static_cast<std::uint32_t>(packet.scratch[1]);
+  const bool guessed = slot != kNoSlot && is_reply_of(flows.entry(slot), path, packet.protocol);
+  if (!guessed) slot = ends.replies().find_flow(path, packet.protocol);
   if (slot == kNoSlot) {
     // An endpoint that still talks is told to stop; a datagram is not worth an ICMP error a packet.
     if (packet.protocol == kTcp) return refuse(packet, DropReason::no_flow, false, now);
     return dropped(DropReason::no_flow);
   }
   FlowEntry& flow = flows.entry(slot);
-  if (flow.phase.load(std::memory_order_relaxed) == FlowPhase::reset) return answer_reset(packet);
-  if (ends.endpoint(flow.endpoint_hint).condition == KnownEndpoint::Condition::doomed) [[unlikely]] {
-    if (packet.protocol != kTcp) return dropped(DropReason::flow_reset);
-    begin_reset(flow, now);
-    return answer_reset(packet);
+  const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
+  if (phase == FlowPhase::reset ||
+      ends.endpoint(flow.endpoint_hint).condition == KnownEndpoint::Condition::doomed) [[unlikely]] {
+    return unusual_to_client(packet, flow, now);
   }
   const std::uint32_t client = client_v4(flow);
   const RouteChoice route = choose_route(client, Segment{}, *table, links);
   if (!route.egress) return dropped(route.reason);
-  if (packet.protocol == kTcp) track_endpoint_segment(flow, packet);
+  if (!track_plain_segment(phase, flow.next_to_client, packet) && packet.protocol == kTcp) {
+    track_endpoint_segment(flow, packet);
+  }
   flow.last_seen = flow_tick(now);
   const KnownService& service = ends.service(flow.service_hint);
   rewrite(packet, {service.vip, client, service.port, flow.client_port});
   return sent(*route.egress);
 }
 
-// `path`: from our SNAT address to the endpoint.
-std::uint32_t Forwarder::Impl::find_reply(std::uint32_t hash, const TcpPath& path,
-                                          std::uint8_t protocol) const {
-  return replies.find(hash, [&](std::uint32_t slot) {
-    const FlowEntry& flow = flows.entry(slot);
-    const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
-    return flow.snat_port == path.source_port && endpoint.address == path.destination &&
-           endpoint.port == path.destination_port && flow.protocol == protocol &&
-           ends.snat_address(flow.snat_address) == path.source;
-  });
+ForwardResult Forwarder::Impl::unusual_to_client(Packet& packet, FlowEntry& flow, Instant now) {
+  if (flow.phase.load(std::memory_order_relaxed) == FlowPhase::reset) return answer_reset(packet);
+  if (packet.protocol != kTcp) return dropped(DropReason::flow_reset);
+  begin_reset(flow, now);
+  return answer_reset(packet);
+}
+
+bool Forwarder::Impl::is_reply_of(const FlowEntry& flow, const TcpPath& path, std::uint8_t protocol) const {
+  const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
+  return flow.snat_port == path.source_port && endpoint.address == path.destination &&
+         endpoint.port == path.destination_port && flow.protocol == protocol &&
+         ends.snat_address(flow.snat_address) == path.source &&
+         flow.phase.load(std::memory_order_relaxed) != FlowPhase::free;
 }
 
 // Not within the rate of refusals: one answer for one segment of a flow we ended.

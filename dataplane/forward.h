@@ -29,7 +29,9 @@
 namespace perigee {
 
 struct ForwardResult {
-  enum class Verdict : std::uint8_t {
+  // As wide as it is so that a result is more than 16 octets and returned in memory: in two registers it
+  // would be put together on the stack, and every packet would stall on reading back wider than was written.
+  enum class Verdict : std::uint64_t {
     send,    // rewritten in place (IP and above; TTL decremented); it leaves by `egress`
     refuse,  // unchanged; build_refusal(packet, answer, ...) goes back over packet.in; `reason` is counted
     drop,    // unchanged; `reason` is counted (ttl_exceeded: the worker answers with its ICMP error)

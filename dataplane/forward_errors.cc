@@ -89,7 +89,7 @@ ForwardResult Forwarder::Impl::translate_error(Packet& packet) {
   const bool to_client = service == table::kNone;
   std::uint32_t slot = kNoSlot;
   if (to_client) {
-    slot = find_reply(reply_hash(path, quoted->protocol), path, quoted->protocol);
+    slot = ends.replies().find_flow(path, quoted->protocol);
   } else if (ends.service_of_index(service) != kNoPlace) {
     const FlowKey key = {client_words(path.destination), table->table().services[service].id,
                          path.destination_port};

@@ -55,7 +55,7 @@ ForwardResult Forwarder::Impl::open_flow(Packet& packet, Place service_place, co
   flow.reset_at = 0;
   flow.repeats = 0;
   flows.publish(slot, tcp ? FlowPhase::opening : FlowPhase::datagrams);
-  replies.insert(reply_hash(flow), slot);
+  note_port(flow, slot);
   count_flow(flow, true);
   bump(options.counters->flows_created);
   return send_opening(packet, flow);
@@ -119,7 +119,6 @@ void Forwarder::Impl::move_flow(std::uint32_t slot, Place to, Instant now) {
   const std::uint64_t key = client_key(flow.client, flow.client_port, ServiceId{flow.service});
   const std::optional<Port> port = take_port(key, to, flow.protocol, tick);
   if (!port) return;
-  replies.erase(reply_hash(flow), slot);
   give_port(flow, tick);
   count_flow(flow, false);
   flows.unpublish(slot);
@@ -129,7 +128,7 @@ void Forwarder::Impl::move_flow(std::uint32_t slot, Place to, Instant now) {
   flow.snat_port = port->port;
   flow.repeats = 0;
   flows.publish(slot, FlowPhase::opening);
-  replies.insert(reply_hash(flow), slot);
+  note_port(flow, slot);
   count_flow(flow, true);
 }
 
@@ -173,23 +172,14 @@ void Forwarder::Impl::count_flow(const FlowEntry& flow, bool begins) {
 
 void Forwarder::Impl::forget(std::uint32_t slot, FlowTick tick) {
   FlowEntry& flow = flows.entry(slot);
-  replies.erase(reply_hash(flow), slot);
   give_port(flow, tick);
   flows.erase(slot);
   count_flow(flow, false);
 }
 
-std::uint32_t Forwarder::Impl::reply_hash(const TcpPath& path, std::uint8_t protocol) const {
-  const std::uint64_t addresses = static_cast<std::uint64_t>(path.source) << 32U | path.destination;
-  const std::uint64_t rest = static_cast<std::uint64_t>(path.source_port) << 32U |
-                             static_cast<std::uint64_t>(path.destination_port) << 16U | protocol;
-  return static_cast<std::uint32_t>(fold_multiply(addresses ^ seed.a, rest ^ seed.b));
-}
-
-std::uint32_t Forwarder::Impl::reply_hash(const FlowEntry& flow) const {
-  const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
-  return reply_hash({ends.snat_address(flow.snat_address), endpoint.address, flow.snat_port, endpoint.port},
-                    flow.protocol);
+// So that its replies find it.
+void Forwarder::Impl::note_port(const FlowEntry& flow, std::uint32_t slot) {
+  ends.line(flow.endpoint_hint, flow.snat_address, flow.protocol).note(flow.snat_port, slot);
 }
 
 }  // namespace perigee

@@ -23,7 +23,6 @@ Forwarder::Impl::Impl(const Options& given, FlowFile opened, Instant now)
       file(std::move(opened)),
       notices(file.notices()),
       flows(file.entries(), given.flow_capacity, file.header().seed),
-      replies(given.flow_capacity),
       ports(given.worker, given.worker_count),
       rests(rests_for(given.flow_capacity)),
       share(file.header().seed),
@@ -90,7 +89,7 @@ void Forwarder::Impl::take_over() {
     FlowEntry& flow = flows.entry(slot);
     hold_snat_address(flow, false);
     if (!take_over(flow)) return flows.erase(slot);
-    replies.insert(reply_hash(flow), slot);
+    note_port(flow, slot);
     count_flow(flow, true);
     bump(options.counters->flows_recovered);
   });

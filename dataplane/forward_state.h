@@ -15,7 +15,6 @@
 #include "dataplane/flow_table.h"
 #include "dataplane/forward.h"
 #include "dataplane/rate_limit.h"
-#include "dataplane/slot_index.h"
 #include "dataplane/snat.h"
 
 namespace perigee {
@@ -34,12 +33,18 @@ struct Forwarder::Impl {
   // forward.cc
   ForwardResult to_endpoint(Packet& packet, Place service, Instant now);
   ForwardResult to_client(Packet& packet, Instant now);
-  std::uint32_t find_reply(std::uint32_t hash, const TcpPath& path, std::uint8_t protocol) const;
+  // In the way of no packet that is forwarded: a SYN, or an end of the flow that is not as it should be.
+  [[gnu::noinline]] ForwardResult unusual_to_endpoint(Packet& packet, std::uint32_t slot, Place service,
+                                                      Instant now);
+  [[gnu::noinline]] ForwardResult unusual_to_client(Packet& packet, FlowEntry& flow, Instant now);
+  [[nodiscard]] FlowKey flow_key(const Packet& packet, Place service);
+  // `path`: from our SNAT address to the endpoint.
+  [[nodiscard]] bool is_reply_of(const FlowEntry& flow, const TcpPath& path, std::uint8_t protocol) const;
   ForwardResult send_to_endpoint(Packet& packet, const FlowEntry& flow);
   ForwardResult send_opening(Packet& packet, const FlowEntry& flow);
-  ForwardResult answer_reset(const Packet& packet);
-  ForwardResult refuse(const Packet& packet, DropReason reason, bool silent, Instant now);
-  void see(LinkView view, Instant now);
+  [[gnu::noinline]] ForwardResult answer_reset(const Packet& packet);
+  [[gnu::noinline]] ForwardResult refuse(const Packet& packet, DropReason reason, bool silent, Instant now);
+  [[gnu::noinline]] void see(LinkView view, Instant now);
 
   // forward_open.cc
   ForwardResult open_flow(Packet& packet, Place service, const FlowKey& key, Instant now);
@@ -53,8 +58,7 @@ struct Forwarder::Impl {
   void give_port(const FlowEntry& flow, FlowTick tick);
   void count_flow(const FlowEntry& flow, bool begins);
   void forget(std::uint32_t slot, FlowTick tick);
-  [[nodiscard]] std::uint32_t reply_hash(const TcpPath& path, std::uint8_t protocol) const;
-  [[nodiscard]] std::uint32_t reply_hash(const FlowEntry& flow) const;
+  void note_port(const FlowEntry& flow, std::uint32_t slot);
 
   // forward_errors.cc
   ForwardResult translate_error(Packet& packet);
@@ -87,7 +91,6 @@ struct Forwarder::Impl {
   FlowFile file;
   std::vector<std::string> notices;
   FlowTable flows;
-  SlotIndex replies;  // from (endpoint, SNAT address and port, protocol)
   SnatPorts ports;
   SnatRests rests;
   ClientShare share;

@@ -17,16 +17,16 @@ constexpr std::uint16_t kDontFragment = 0x4000, kFragmentBits = 0x3fff;
 
 Parsed dropped(DropReason reason) { return {FrameKind::dropped, reason}; }
 
-Parsed parse_tcp(Packet& packet, std::size_t size) {
+Parsed parse_tcp(Packet& packet, std::size_t l4, std::size_t size) {
   if (size < kTcpHeader) return dropped(DropReason::bad_l4_header);
-  const std::uint8_t* tcp = packet.transport();
+  const std::uint8_t* tcp = packet.frame + l4;
   const std::size_t header = (tcp[12] >> 4U) * 4U;
   // RFC 9293 section 3.1: data offset counts 32-bit words of the header, at least 5.
   if (header < kTcpHeader || header > size) return dropped(DropReason::bad_l4_header);
   packet.source_port = load_be16(tcp);
   packet.destination_port = load_be16(tcp + 2);
   packet.tcp_flags = tcp[13] & 0x3fU;
-  packet.payload = static_cast<std::uint16_t>(packet.l4 + header);
+  packet.payload = static_cast<std::uint16_t>(l4 + header);
   return {FrameKind::ipv4, {}};
 }
 
@@ -53,13 +53,12 @@ Parsed parse_icmp(Packet& packet, std::size_t size) {
   return {FrameKind::ipv4, {}};
 }
 
+// Not TCP, or a fragment.
 Parsed parse_transport(Packet& packet) {
   packet.payload = packet.l4;
   if (packet.fragment) return {FrameKind::ipv4, {}};
   const std::size_t size = packet.length - packet.l4;
   switch (packet.protocol) {
-    case kTcp:
-      return parse_tcp(packet, size);
     case kUdp:
       return parse_udp(packet, size);
     case kIcmp:
@@ -69,33 +68,35 @@ Parsed parse_transport(Packet& packet) {
   }
 }
 
-Parsed parse_ipv4(Packet& packet) {
-  const std::size_t available = packet.length - packet.l3;
+Parsed parse_ipv4(Packet& packet, std::size_t l3, std::size_t length) {
+  const std::size_t available = length - l3;
   if (available < kMinIpHeader) return dropped(DropReason::too_short);
-  const std::uint8_t* ip = packet.ip();
+  const std::uint8_t* ip = packet.frame + l3;
   // RFC 1812 section 5.2.2: the five checks before any other field is believed.
   const std::size_t header = (ip[0] & 0x0fU) * 4U;
   const std::size_t total = load_be16(ip + 2);
   if (ip[0] >> 4U != 4 || header < kMinIpHeader || total < header) return dropped(DropReason::bad_ip_header);
   if (total > available) return dropped(DropReason::too_short);
-  // Without options, as nearly always, the sum needs no loop.
-  const std::uint16_t checksum =
-      header == kMinIpHeader
-          ? ipv4_header_checksum(std::span<const std::uint8_t, kMinIpHeader>(ip, kMinIpHeader))
-          : ipv4_header_checksum({ip, header});
-  if (checksum != 0) return dropped(DropReason::bad_ip_checksum);
+  // Nearly always without options.
+  const bool right = header == kMinIpHeader
+                         ? ipv4_header_right(std::span<const std::uint8_t, kMinIpHeader>(ip, kMinIpHeader))
+                         : ipv4_header_checksum({ip, header}) == 0;
+  if (!right) return dropped(DropReason::bad_ip_checksum);
 
-  packet.l4 = static_cast<std::uint16_t>(packet.l3 + header);
-  packet.length = static_cast<std::uint32_t>(packet.l3 + total);  // Ethernet pads to 46 octets
+  const std::size_t l4 = l3 + header;
+  packet.l4 = static_cast<std::uint16_t>(l4);
+  packet.length = static_cast<std::uint32_t>(l3 + total);  // Ethernet pads to 46 octets
   packet.ip_total_length = static_cast<std::uint16_t>(total);
   const std::uint16_t fragment = load_be16(ip + 6);
   packet.fragment = (fragment & kFragmentBits) != 0;
   packet.dont_fragment = (fragment & kDontFragment) != 0;
   packet.ttl = ip[8];
-  packet.protocol = ip[9];
+  const std::uint8_t protocol = packet.protocol = ip[9];
   packet.source = load_be32(ip + 12);
   packet.destination = load_be32(ip + 16);
   if (is_martian(packet.source)) return dropped(DropReason::martian_source);
+  if (protocol == kTcp && !packet.fragment) [[likely]]
+    return parse_tcp(packet, l4, total - header);
   return parse_transport(packet);
 }
 
@@ -120,7 +121,7 @@ Parsed parse(std::span<std::uint8_t> frame, const Arrival& arrival, Packet& pack
   }
   packet.vlan = tag & kVidMask;  // VID 0 only carries a priority: untagged
   if (packet.vlan == kReservedVid) return dropped(DropReason::unknown_vlan);
-  if (type == kEtherIpv4) return parse_ipv4(packet);
+  if (type == kEtherIpv4) return parse_ipv4(packet, packet.l3, frame.size());
   if (type != kEtherArp) return dropped(DropReason::not_ipv4);
   if (packet.length < packet.l3 + kArpMessage) return dropped(DropReason::arp_malformed);
   return {FrameKind::arp, {}};

@@ -12,7 +12,7 @@ namespace perigee {
 
 // New addresses and ports of a packet, TTL one less, checksums of IPv4 and TCP or UDP kept right as they were
 // (a fault in the payload stays visible to the receiver). The packet's fields follow.
-inline void rewrite(Packet& packet, const TcpPath& path) {
+[[gnu::always_inline]] inline void rewrite(Packet& packet, const TcpPath& path) {
   std::uint8_t* ip = packet.ip();
   std::uint8_t* l4 = packet.transport();
   ChecksumDelta delta;

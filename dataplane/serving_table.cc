@@ -46,13 +46,6 @@ Segment ServingTable::owner(std::uint32_t address) const {
   }
 }
 
-const table::TransitPrefix* ServingTable::route(std::uint32_t destination) const {
-  // The first range starts at 0, so there always is one that starts at or before the destination.
-  const auto after = std::upper_bound(route_starts_.begin(), route_starts_.end(), destination);
-  const std::uint32_t prefix = route_prefixes_[static_cast<std::size_t>(after - route_starts_.begin()) - 1];
-  return prefix == table::kNone ? nullptr : &prefixes_[prefix];
-}
-
 std::span<const std::uint32_t> ServingTable::links_of(const table::TransitPrefix& prefix) const {
   return std::span(table_.link_order).subspan(prefix.first_link, prefix.link_count);
 }
@@ -71,13 +64,6 @@ std::span<const table::Candidate> ServingTable::candidates_of(const table::Tier&
 
 Egress ServingTable::over_link(std::uint32_t link) const {
   return {{Segment::Kind::link, static_cast<std::uint16_t>(link)}, links_[link].next_hop};
-}
-
-std::optional<Egress> ServingTable::over_interface(std::uint32_t interface, std::uint32_t destination) const {
-  const InterfaceInfo& out = interfaces_[interface];
-  const std::uint32_t next_hop = out.on_link(destination) ? destination : out.gateway;
-  if (next_hop == 0) return std::nullopt;
-  return Egress{{Segment::Kind::interface, static_cast<std::uint16_t>(interface)}, next_hop};
 }
 
 std::optional<Egress> ServingTable::back_over(Segment segment, std::uint32_t destination) const {

@@ -3,6 +3,7 @@
 // refused whole, with the reason.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -71,7 +72,8 @@ class ServingTable {
   [[nodiscard]] const table::Table& table() const { return table_; }
 
   [[nodiscard]] Segment segment(std::uint16_t port, std::uint16_t vlan) const {
-    return segment_of(by_tag_.find(tag_key(port, vlan)));
+    return vlan == 0 && port < untagged_.size() ? untagged_[port]
+                                                : segment_of(by_tag_.find(tag_key(port, vlan)));
   }
   [[nodiscard]] const LinkInfo& link(std::uint32_t index) const { return links_[index]; }
   [[nodiscard]] const InterfaceInfo& interface(std::uint32_t index) const { return interfaces_[index]; }
@@ -90,6 +92,10 @@ class ServingTable {
   // address (protocol 0); kNone. Ask with port 0 for what has no ports.
   [[nodiscard]] std::uint32_t service(std::uint32_t destination, std::uint16_t port,
                                       std::uint8_t protocol) const;
+  [[nodiscard]] std::uint32_t service_of_port(std::uint32_t destination, std::uint16_t port,
+                                              std::uint8_t protocol) const {
+    return services_.find(service_key(destination, port, protocol));
+  }
   [[nodiscard]] bool is_vip(std::uint32_t address) const { return role(address) == AddressRole::vip; }
   // An address of one of our links or interfaces.
   [[nodiscard]] bool is_own(std::uint32_t address) const;
@@ -98,6 +104,11 @@ class ServingTable {
   // What an address is to us; one address has one role.
   enum class AddressRole : std::uint8_t { other, link, interface, vip, snat };
   [[nodiscard]] AddressRole role(std::uint32_t address) const;
+  // False: its role is `other`, without a search. Asked about every packet's source, of which there are many.
+  [[nodiscard]] bool may_have_role(std::uint32_t address) const {
+    const std::uint64_t bit = filter_bit(address);
+    return (filter_[bit / 64] >> bit % 64 & 1U) != 0;
+  }
   // Index of the link or interface that has this address, for those two roles.
   [[nodiscard]] Segment owner(std::uint32_t address) const;
 
@@ -137,6 +148,7 @@ class ServingTable {
     return static_cast<std::uint64_t>(destination) << 32U | static_cast<std::uint32_t>(port) << 8U | protocol;
   }
   static Segment segment_of(std::uint32_t packed);
+  static std::uint64_t filter_bit(std::uint32_t address) { return mix(address) % kFilterBits; }
 
   table::Table table_;
   std::vector<LinkInfo> links_;
@@ -144,9 +156,15 @@ class ServingTable {
   std::vector<EndpointInfo> endpoints_;
   std::vector<std::uint32_t> snat_;
   std::vector<Announcement> announcements_;
+  std::vector<Segment> untagged_;  // by port: what by_tag_ says of VLAN 0
   // by_tag_ and by_address_ hold a kind or role above 16 bits of index (every limit of table.h fits).
   IndexHash by_tag_, by_address_, services_, endpoint_ids_, link_ids_, service_ids_;
+  // Bits of the addresses in by_address_: a few thousand at most (table.h).
+  static constexpr std::uint64_t kFilterBits = 1U << 14U;
+  std::array<std::uint64_t, kFilterBits / 64> filter_{};
   // The route table as disjoint ranges: range i starts at route_starts_[i] and ends before the next one.
+  // route_of_octet_[o]: the range that address o.0.0.0 is in; a lookup searches from there on.
+  std::array<std::uint32_t, 257> route_of_octet_{};
   std::vector<std::uint32_t> route_starts_;
   std::vector<std::uint32_t> route_prefixes_;   // per range: index into prefixes_, or kNone
   std::vector<table::TransitPrefix> prefixes_;  // of the table, then the implied ones
@@ -170,6 +188,25 @@ inline std::uint32_t ServingTable::service(std::uint32_t destination, std::uint1
 inline ServingTable::AddressRole ServingTable::role(std::uint32_t address) const {
   const std::uint32_t packed = by_address_.find(address);
   return packed == table::kNone ? AddressRole::other : static_cast<AddressRole>(packed >> 16U);
+}
+
+inline const table::TransitPrefix* ServingTable::route(std::uint32_t destination) const {
+  std::uint32_t range = route_of_octet_[destination >> 24U];
+  std::uint32_t beyond = route_of_octet_[(destination >> 24U) + 1] + 1;
+  while (beyond - range > 1) {  // range starts at or before the destination, `beyond` after it or not at all
+    const std::uint32_t middle = range + (beyond - range) / 2;
+    (route_starts_[middle] <= destination ? range : beyond) = middle;
+  }
+  const std::uint32_t prefix = route_prefixes_[range];
+  return prefix == table::kNone ? nullptr : &prefixes_[prefix];
+}
+
+inline std::optional<Egress> ServingTable::over_interface(std::uint32_t interface,
+                                                          std::uint32_t destination) const {
+  const InterfaceInfo& out = interfaces_[interface];
+  const std::uint32_t next_hop = out.on_link(destination) ? destination : out.gateway;
+  if (next_hop == 0) return std::nullopt;
+  return Egress{{Segment::Kind::interface, static_cast<std::uint16_t>(interface)}, next_hop};
 }
 
 }  // namespace perigee

@@ -72,12 +72,18 @@ class ServingTableBuilder {
   std::string claim_segment(std::uint16_t port, std::uint16_t vlan, Segment::Kind kind, std::size_t index,
                             const std::string& what) {
     const std::uint32_t packed = static_cast<std::uint32_t>(kind) << 16U | static_cast<std::uint32_t>(index);
-    if (result_->by_tag_.insert(ServingTable::tag_key(port, vlan), packed)) return {};
+    if (result_->by_tag_.insert(ServingTable::tag_key(port, vlan), packed)) {
+      result_->untagged_.resize(ports_.size());
+      if (vlan == 0) result_->untagged_[port] = ServingTable::segment_of(packed);
+      return {};
+    }
     return what + ": port " + ports_[port].name + " VLAN " + std::to_string(vlan) +
            " is another record's too";
   }
 
   std::string claim_address(std::uint32_t address, Role role, std::size_t index, const std::string& what) {
+    const std::uint64_t bit = ServingTable::filter_bit(address);
+    result_->filter_[bit / 64] |= std::uint64_t{1} << bit % 64;
     if (result_->by_address_.insert(address, pack(role, index))) return {};
     return what + ": address " + IpAddress::v4(address).text() + " is another record's too";
   }
@@ -260,6 +266,12 @@ class ServingTableBuilder {
       for (; at != edges.end() && *at <= last; ++at)
         tops[static_cast<std::size_t>(at - edges.begin())] = index;
     }
+    // The last range that starts at or before o.0.0.0; beyond 255.0.0.0 the last of all.
+    for (std::uint32_t octet = 0; octet < 256; ++octet) {
+      const auto after = std::upper_bound(edges.begin(), edges.end(), octet << 24U);
+      result_->route_of_octet_[octet] = static_cast<std::uint32_t>(after - edges.begin()) - 1;
+    }
+    result_->route_of_octet_[256] = static_cast<std::uint32_t>(edges.size()) - 1;
     result_->route_starts_ = std::move(edges);
     result_->route_prefixes_ = std::move(tops);
     return {};

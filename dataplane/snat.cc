@@ -1,6 +1,7 @@
 #include "dataplane/snat.h"
 
 #include <bit>
+#include <new>
 
 namespace perigee {
 
@@ -45,7 +46,9 @@ SnatLine::SnatLine(const SnatPorts& ports, std::uint32_t start)
     : ports_(ports),
       fresh_((ports.count() + 63) / 64, ~std::uint64_t{0}),
       fresh_count_(ports.count()),
-      cursor_(start % ports.count()) {
+      cursor_(start % ports.count()),
+      flows_(static_cast<std::uint32_t*>(std::calloc(ports.count(), sizeof(std::uint32_t)))) {
+  if (!flows_) throw std::bad_alloc();
   if (ports.count() % 64 != 0) fresh_.back() = (std::uint64_t{1} << ports.count() % 64) - 1;
 }
 
@@ -84,6 +87,7 @@ std::optional<SnatLine::Taken> SnatLine::take(SnatRests& rests, FlowTick now) {
 
 void SnatLine::give(SnatRests& rests, std::uint16_t port, FlowTick now) {
   --used_;
+  note(port, kNoSlot);
   const std::uint32_t node = rests.take();
   if (node == SnatRests::kNone) {
     const std::uint32_t offset = port - ports_.first();

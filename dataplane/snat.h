@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -75,7 +76,17 @@ class SnatLine {
 
   [[nodiscard]] std::uint32_t used() const { return used_; }
 
+  // The way back: the flow that has a port, as the caller noted it; kNoSlot when none does.
+  void note(std::uint16_t port, std::uint32_t slot) { flows_[port - ports_.first()] = slot + 1; }
+  [[nodiscard]] std::uint32_t flow(std::uint16_t port) const {
+    return ports_.contains(port) ? flows_[port - ports_.first()] - 1 : kNoSlot;
+  }
+  void prefetch(std::uint16_t port) const { __builtin_prefetch(&flows_[port - ports_.first()]); }
+
  private:
+  struct Free {
+    void operator()(std::uint32_t* memory) const { std::free(memory); }
+  };
   std::uint16_t pop(SnatRests& rests);
 
   SnatPorts ports_;
@@ -83,6 +94,8 @@ class SnatLine {
   std::uint32_t fresh_count_;
   std::uint32_t cursor_;
   std::uint32_t used_ = 0;
+  // By port: slot + 1, or 0. From calloc, so that the pages of ports that were never used cost nothing.
+  std::unique_ptr<std::uint32_t[], Free> flows_;
   std::uint32_t oldest_ = SnatRests::kNone, newest_ = SnatRests::kNone;
 };
 

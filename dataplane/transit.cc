@@ -38,24 +38,6 @@ void decrement_ttl(Packet& packet) {
   store_be16(ip + 10, delta.apply(load_be16(ip + 10)));
 }
 
-RouteChoice choose_route(std::uint32_t destination, Segment in, const ServingTable& table, LinkView view) {
-  const table::TransitPrefix* prefix = table.route(destination);
-  if (prefix == nullptr) return {};
-  if (prefix->interface == table::kNone) {
-    // What a PoP sent us is not sent back to it: it had a reason, and its table would send it here again.
-    const std::uint64_t except = in.is_link() ? table.link(in.index).same_peer : 0;
-    const std::optional<std::uint32_t> link = first_live_link(table.links_of(*prefix), view, except);
-    if (!link) return {std::nullopt, DropReason::no_live_link};
-    return {table.over_link(*link), {}};
-  }
-  const InterfaceInfo& interface = table.interface(prefix->interface);
-  if (interface.on_link(destination) && interface.is_broadcast(destination)) return {};  // RFC 2644
-  const std::optional<Egress> egress = table.over_interface(prefix->interface, destination);
-  // Its gateway sent it here.
-  if (egress && egress->segment == in && egress->next_hop != destination) return {};
-  return {egress, DropReason::no_route};
-}
-
 TransitResult forward_transit(Packet& packet, const ServingTable& table, LinkView view) {
   if (is_martian(packet.destination)) return refused(DropReason::no_route, std::nullopt);
   // RFC 1812 section 5.3.1: what would leave with TTL 0 is not forwarded.

@@ -27,8 +27,24 @@ struct RouteChoice {
   std::optional<Egress> egress;
   DropReason reason = DropReason::no_route;  // when there is none
 };
-[[nodiscard]] RouteChoice choose_route(std::uint32_t destination, Segment in, const ServingTable& table,
-                                       LinkView view);
+[[nodiscard]] inline RouteChoice choose_route(std::uint32_t destination, Segment in,
+                                              const ServingTable& table, LinkView view) {
+  const table::TransitPrefix* prefix = table.route(destination);
+  if (prefix == nullptr) return {};
+  if (prefix->interface == table::kNone) {
+    // What a PoP sent us is not sent back to it: it had a reason, and its table would send it here again.
+    const std::uint64_t except = in.is_link() ? table.link(in.index).same_peer : 0;
+    const std::optional<std::uint32_t> link = first_live_link(table.links_of(*prefix), view, except);
+    if (!link) return {std::nullopt, DropReason::no_live_link};
+    return {table.over_link(*link), {}};
+  }
+  const InterfaceInfo& interface = table.interface(prefix->interface);
+  if (interface.on_link(destination) && interface.is_broadcast(destination)) return {};  // RFC 2644
+  const std::optional<Egress> egress = table.over_interface(prefix->interface, destination);
+  // Its gateway sent it here.
+  if (egress && egress->segment == in && egress->next_hop != destination) return {};
+  return {egress, DropReason::no_route};
+}
 
 // Decides, and when it is to be sent decrements the TTL and updates the header checksum in place.
 [[nodiscard]] TransitResult forward_transit(Packet& packet, const ServingTable& table, LinkView view);

@@ -39,7 +39,7 @@ void Worker::handle(std::uint16_t port, std::span<rte_mbuf* const> buffers, Inst
 
 // What is it? False: its journey ended here (ARP, or a drop).
 bool Worker::examine(Item& item, std::uint16_t port, Instant received) {
-  Packet& packet = item.packet = Packet{};
+  Packet& packet = item.packet;
   rte_mbuf* const buffer = item.buffer;
   if (table_ == nullptr) return drop(item, DropReason::no_table), false;
   // Larger than one buffer is larger than any MTU we serve.
