@@ -71,8 +71,8 @@ unsigned status_of(ChangeResult result) {
 
 }  // namespace
 
-Admin::Admin(const SnapshotCell& cell, ControlService& service, const Log& log)
-    : cell_(cell), service_(service), log_(log), metrics_(cell) {}
+Admin::Admin(const SnapshotCell& cell, ControlService& service, const Log& log, Metrics::More more)
+    : cell_(cell), service_(service), log_(log), metrics_(cell, std::move(more)) {}
 
 asio::awaitable<AdminResponse> Admin::handle(AdminRequest request) {
   const std::string path(path_of(request.target));

@@ -12,7 +12,8 @@ namespace perigee::gateway {
 class Admin {
  public:
   // `service` carries out changes, on its own io_context; the caller's coroutine goes on where it was.
-  Admin(const SnapshotCell& cell, ControlService& service, const Log& log);
+  // `more`: metrics beside those of the snapshot.
+  Admin(const SnapshotCell& cell, ControlService& service, const Log& log, Metrics::More more = {});
 
   // Never throws. Only a request with peer credentials (from the Unix socket) may change anything.
   boost::asio::awaitable<AdminResponse> handle(AdminRequest request);

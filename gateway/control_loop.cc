@@ -223,6 +223,7 @@ void ControlLoop::acknowledge() {
 void ControlLoop::store_snapshot(Instant now, std::vector<EndpointHealth> health) {
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->at = now;
+  snapshot->stopping = stopping_;
   snapshot->policy_status = policy_status_;
   snapshot->policy = policy_;
   snapshot->policy_text = text_;

@@ -62,7 +62,12 @@ class ControlLoop {
   void set_policy_status(PolicyStatus status) { policy_status_ = std::move(status); }
   [[nodiscard]] const PolicyStatus& policy_status() const { return policy_status_; }
 
+  // The process will end: said in the snapshots to come.
+  void set_stopping() { stopping_ = true; }
+
   [[nodiscard]] bool dataplane_alive() const { return dataplane_alive_; }
+  // As of the last tick; null exactly without a policy.
+  [[nodiscard]] const std::shared_ptr<const Route>& decided() const { return route_; }
   // As of the last tick; absent while none can be read.
   [[nodiscard]] const std::optional<telemetry::Snapshot>& telemetry() const { return telemetry_; }
   [[nodiscard]] const std::optional<TableStatus>& table() const { return table_; }
@@ -91,6 +96,7 @@ class ControlLoop {
   std::shared_ptr<const std::string> text_;
   std::uint64_t revision_ = 0;
   PolicyStatus policy_status_;
+  bool stopping_ = false;
 
   std::optional<telemetry::Snapshot> telemetry_;
   std::string telemetry_error_;

@@ -33,11 +33,12 @@ class Turn {
 }  // namespace
 
 ControlService::ControlService(asio::io_context& io, ControlLoop loop, PolicyFile file, const Log& log,
-                               Nanos acknowledge_within)
+                               Nanos acknowledge_within, Routing* routing)
     : io_(io),
       loop_(std::move(loop)),
       file_(std::move(file)),
       log_(log),
+      routing_(routing),
       acknowledge_within_(acknowledge_within),
       checker_(io.get_executor(), log),
       timer_(io) {}
@@ -75,7 +76,14 @@ asio::awaitable<void> ControlService::tick_forever() {
 void ControlService::tick() {
   loop_.tick(monotonic_now(), checker_.report());
   checker_.set_dataplane_alive(loop_.dataplane_alive());
-  if (loop_.policy()) checker_.set_ways(ways_to_endpoints(*loop_.policy(), loop_.telemetry()));
+  if (!loop_.policy()) return;
+  checker_.set_ways(ways_to_endpoints(*loop_.policy(), loop_.telemetry()));
+  if (routing_ != nullptr) routing_->follow(*loop_.policy(), *loop_.decided());
+}
+
+void ControlService::stopping() {
+  loop_.set_stopping();
+  tick();
 }
 
 asio::awaitable<void> ControlService::wait_for_turn() {
@@ -93,6 +101,9 @@ boost::system::result<ControlService::Candidate, std::vector<std::string>> Contr
     std::vector<std::string> errors;
     for (const Error& error : parsed.error()) errors.push_back(error.text());
     return errors;
+  }
+  if (routing_ != nullptr) {
+    if (auto errors = routing_->prepare(*parsed); !errors.empty()) return errors;
   }
   return Candidate{std::make_shared<const Policy>(std::move(*parsed)),
                    std::make_shared<const std::string>(std::move(text))};
@@ -133,6 +144,8 @@ asio::awaitable<Change> ControlService::change(Candidate candidate, bool replace
   Change outcome = co_await acknowledged(revision);
   if (outcome.result != ChangeResult::refused) co_return outcome;
 
+  if (routing_ != nullptr && before.policy)
+    routing_->prepare(*before.policy);  // it was in force a moment ago
   checker_.follow(before.policy ? *before.policy : Policy{});
   checker_.recall(known);
   loop_.put_back(before);

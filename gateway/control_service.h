@@ -16,13 +16,29 @@
 #include "gateway/health_checker.h"
 #include "gateway/log.h"
 #include "gateway/policy_file.h"
+#include "steering/route.h"
 
 namespace perigee::gateway {
 
+// What serves routed requests by the policy and the Route (routing.h).
+class Routing {
+ public:
+  // Makes ready for `policy` without changing anything; the errors keep it from being adopted.
+  virtual std::vector<std::string> prepare(const Policy& policy) = 0;
+  // `policy` is in force, the one prepared last, and decided by `route`.
+  virtual void follow(const Policy& policy, const Route& route) = 0;
+
+ protected:
+  ~Routing() = default;
+};
+
 class ControlService {
  public:
+  static constexpr Nanos kAcknowledgeWithin = std::chrono::seconds(5);
+
+  // `routing` may be null: then nothing serves the listeners of a policy.
   ControlService(boost::asio::io_context& io, ControlLoop loop, PolicyFile file, const Log& log,
-                 Nanos acknowledge_within = std::chrono::seconds(5));
+                 Nanos acknowledge_within = kAcknowledgeWithin, Routing* routing = nullptr);
 
   // Loads the configured file and begins to tick. A file that is missing or invalid leaves the gateway
   // without a policy (logged, counted, not ready), until an apply or reload brings one.
@@ -34,6 +50,9 @@ class ControlService {
 
   // The same from the configured file as it is now.
   boost::asio::awaitable<Change> reload();
+
+  // Not ready from now on; deciding goes on.
+  void stopping();
 
   [[nodiscard]] const ControlLoop& loop() const { return loop_; }
   [[nodiscard]] boost::asio::io_context& io() { return io_; }
@@ -59,6 +78,7 @@ class ControlService {
   ControlLoop loop_;
   PolicyFile file_;
   const Log& log_;
+  Routing* routing_;
   Nanos acknowledge_within_;
   HealthChecker checker_;
   boost::asio::steady_timer timer_;

@@ -6,6 +6,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/program_options.hpp>
 #include <csignal>
@@ -16,6 +17,7 @@
 #include "gateway/admin_server.h"
 #include "gateway/control_service.h"
 #include "gateway/log.h"
+#include "gateway/routing.h"
 #include "gateway/spawned.h"
 #include "perigee_version.h"
 #include "steering/policy_yaml.h"
@@ -28,6 +30,10 @@ using namespace perigee;
 using namespace perigee::gateway;
 
 enum ExitStatus : int { kOk = 0, kFailed = 1, kInvalid = 2 };
+
+// How often a drain looks whether it is over, and how often again once everything was told to end.
+constexpr std::chrono::milliseconds kDrainLook{20};
+constexpr int kLastLooks = 50;
 
 struct Arguments {
   std::string policy;
@@ -104,15 +110,43 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// SIGHUP reloads; SIGTERM and SIGINT end. The table stays: the data plane goes on by it.
-asio::awaitable<void> obey(asio::signal_set& signals, ControlService& service, const Log& log) {
+// Until what is served now is over, its time is over, or a second signal comes.
+asio::awaitable<void> drain(asio::io_context& io, RouterRouting& routing, const bool& hurry) {
+  const Instant deadline = monotonic_now() + routing.drain_deadline();
+  asio::steady_timer timer(io);
+  routing.drain();
+  while (!hurry && monotonic_now() < deadline && routing.connections() > 0) {
+    timer.expires_after(kDrainLook);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+  routing.end_drain();
+  for (int i = 0; i < kLastLooks && routing.connections() > 0; ++i) {
+    timer.expires_after(kDrainLook);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
+  io.stop();
+}
+
+// SIGHUP reloads; SIGTERM and SIGINT end, the second one at once. The table stays: the data plane goes on by
+// it.
+asio::awaitable<void> obey(asio::signal_set& signals, ControlService& service, RouterRouting& routing,
+                           const Log& log) {
+  bool stopping = false;
+  bool hurry = false;
   while (true) {
     auto [error, number] = co_await signals.async_wait(asio::as_tuple(asio::use_awaitable));
-    if (error || number != SIGHUP) break;
-    asio::co_spawn(service.io(), service.reload(), OrLog(log, "reload"));
+    if (error) co_return;
+    if (number == SIGHUP) {
+      if (!stopping) asio::co_spawn(service.io(), service.reload(), OrLog(log, "reload"));
+      continue;
+    }
+    hurry = stopping;
+    if (stopping) continue;
+    stopping = true;
+    log.write(LogLevel::info, "stopping");
+    service.stopping();
+    asio::co_spawn(service.io(), drain(service.io(), routing, hurry), kOrEnd);
   }
-  log.write(LogLevel::info, "stopping");
-  service.io().stop();
 }
 
 Result<void> listen(AdminServer& server, const Policy::Admin& admin, const Log& log) {
@@ -141,8 +175,10 @@ ExitStatus run(const Arguments& arguments) {
   asio::io_context admin_io(1);
   asio::io_context control_io(1);
   asio::signal_set signals(control_io, SIGHUP, SIGTERM, SIGINT);  // from here on none is lost or kills
-  ControlService service(control_io, std::move(*loop), PolicyFile(arguments.policy), log);
-  Admin admin(cell, service, log);
+  RouterRouting routing(log);
+  ControlService service(control_io, std::move(*loop), PolicyFile(arguments.policy), log,
+                         ControlService::kAcknowledgeWithin, &routing);
+  Admin admin(cell, service, log, [&routing] { return routing.families(); });
   AdminServer server(
       admin_io, [&admin](AdminRequest request) { return admin.handle(std::move(request)); }, log);
 
@@ -152,7 +188,7 @@ ExitStatus run(const Arguments& arguments) {
     log.write(LogLevel::error, "cannot_start", {{"reason", opened.error().text()}});
     return kFailed;
   }
-  asio::co_spawn(control_io, obey(signals, service, log), kOrEnd);
+  asio::co_spawn(control_io, obey(signals, service, routing, log), kOrEnd);
   // Neither thread goes on without the other.
   std::atomic<bool> failed = false;
   const auto serve = [&](asio::io_context& io, const char* thread) {

@@ -258,7 +258,13 @@ std::vector<MetricFamily> metric_families(const Snapshot& snapshot, Instant now)
   return families;
 }
 
-std::vector<MetricFamily> Metrics::Collect() const { return metric_families(*cell_.load(), monotonic_now()); }
+std::vector<MetricFamily> Metrics::Collect() const {
+  std::vector<MetricFamily> families = metric_families(*cell_.load(), monotonic_now());
+  if (more_) {
+    for (MetricFamily& family : more_()) families.push_back(std::move(family));
+  }
+  return families;
+}
 
 std::string metrics_text(const prometheus::Collectable& source) {
   std::ostringstream text;

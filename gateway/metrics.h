@@ -5,7 +5,9 @@
 #include <prometheus/collectable.h>
 #include <prometheus/metric_family.h>
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "contract/units.h"
@@ -18,11 +20,15 @@ inline constexpr const char* kMetricsContentType = "text/plain; version=0.0.4; c
 
 class Metrics : public prometheus::Collectable {
  public:
-  explicit Metrics(const SnapshotCell& cell) : cell_(cell) {}
+  // What other parts have to add at each scrape.
+  using More = std::function<std::vector<prometheus::MetricFamily>()>;
+
+  explicit Metrics(const SnapshotCell& cell, More more = {}) : cell_(cell), more_(std::move(more)) {}
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   const SnapshotCell& cell_;
+  More more_;
 };
 
 // The same for one snapshot; families without a sample are left out.

@@ -20,6 +20,7 @@ const char* name_of(TableState state) {
 
 std::vector<std::string> not_ready_reasons(const Snapshot& snapshot, Instant now) {
   std::vector<std::string> reasons;
+  if (snapshot.stopping) reasons.emplace_back("the gateway is being stopped");
   if (!snapshot.policy) {
     reasons.emplace_back("no policy is loaded");
   } else if (now - snapshot.at >

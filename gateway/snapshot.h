@@ -55,6 +55,7 @@ using SwitchCounts = std::array<std::uint64_t, static_cast<std::size_t>(SwitchRe
 
 struct Snapshot {
   Instant at;
+  bool stopping = false;  // the process drains and will end
   PolicyStatus policy_status;
   std::shared_ptr<const Policy> policy;            // null: none was ever loaded
   std::shared_ptr<const std::string> policy_text;  // of `policy`

@@ -29,6 +29,14 @@ struct EndpointCounters {
   alignas(kCacheLine) std::array<std::atomic<std::uint64_t>, kAbsentModels> absent{};  // choose.cc packs them
 };
 
+// Of one API key, for as long as any snapshot has it; as with endpoints, a new one takes them over.
+// Nanoseconds as in Instant: when the allowance will be whole again if nothing more is taken (limiter.h).
+struct KeyCounters {
+  alignas(kCacheLine) std::atomic<std::int64_t> requests_whole_at{0};
+  std::atomic<std::int64_t> tokens_whole_at{0};
+  std::atomic<std::uint32_t> in_flight{0};  // requests admitted and not over
+};
+
 // Of the process.
 struct RetryCounters {
   alignas(kCacheLine) std::atomic<std::uint32_t> active{0};  // requests of clients, from admission to the end

@@ -27,7 +27,7 @@ Policy random_policy(Random& random) {
   const std::size_t pops = 2 + below(random, 4);
   for (std::size_t i = 0; i < pops; ++i) {
     const std::string name = "pop" + std::to_string(i);
-    policy.pops.push_back({name, id_from_name<PopId>(name), {{address(i, 0), 16}}});
+    policy.pops.push_back({name, id_from_name<PopId>(name), {{address(i, 0), 16}}, {}});
   }
   Policy::Interface local;
   local.name = "local";

@@ -1,0 +1,45 @@
+// The request router as the control loop sees it: started by the first policy with listeners, told of every
+// change, drained before the process ends.
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "gateway/control_service.h"
+#include "gateway/log.h"
+#include "router/evidence.h"
+#include "router/router.h"
+
+namespace perigee::gateway {
+
+class RouterRouting final : public Routing {
+ public:
+  explicit RouterRouting(const Log& log) : log_(log) {}
+
+  // The number of threads is that of the first policy with listeners, until a restart.
+  std::vector<std::string> prepare(const Policy& policy) override;
+  void follow(const Policy& policy, const Route& route) override;
+
+  // Takes no more connections; those there are close after the request they serve.
+  void drain();
+  // What still runs ends, with an error in its own form.
+  void end_drain();
+  [[nodiscard]] std::size_t connections();
+  [[nodiscard]] Nanos drain_deadline() const { return drain_deadline_; }
+
+  // Of the router, for /metrics; from any thread. Empty while there is none.
+  [[nodiscard]] std::vector<prometheus::MetricFamily> families();
+
+ private:
+  const Log& log_;
+  Nanos drain_deadline_{};
+  std::mutex mutex_;  // of the pointers: the control thread starts the router, the admin thread reads it
+  std::unique_ptr<router::Evidence> evidence_;
+  std::unique_ptr<router::Router> router_;  // after what it writes to
+};
+
+}  // namespace perigee::gateway

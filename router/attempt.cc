@@ -1,0 +1,313 @@
+#include "router/attempt.h"
+
+#include <algorithm>
+#include <array>
+
+#include "router/choose.h"
+
+namespace perigee::router {
+namespace {
+
+// The client may be slow for so long before its rate is looked at.
+constexpr Nanos kBodyGrace = std::chrono::seconds(10);
+
+std::optional<Nanos> retry_after_of(const Head& head) {
+  const auto seconds = head.find(FieldName::retry_after);
+  if (!seconds || seconds->empty() || seconds->size() > 6) return std::nullopt;
+  std::int64_t value = 0;
+  for (const char digit : *seconds) {
+    if (digit < '0' || digit > '9') return std::nullopt;  // a date: rare, and clocks differ
+    value = value * 10 + (digit - '0');
+  }
+  return std::chrono::seconds(value);
+}
+
+ApiError unavailable(unsigned status, std::string_view code, std::string message) {
+  ApiError error;
+  error.status = status;
+  error.code = code;
+  error.message = std::move(message);
+  return error;
+}
+
+}  // namespace
+
+Attempt::Attempt(ThreadContext& thread, Exchange& exchange, Signal& signal, HeldBody& body, Relay& relay,
+                 RequestRecord& record, const AttemptTask& task)
+    : thread_(thread),
+      exchange_(exchange),
+      signal_(signal),
+      body_(body),
+      relay_(relay),
+      record_(record),
+      task_(task),
+      timer_(thread.loop.timers(), signal) {}
+
+bool Attempt::end(AttemptEnd::Kind kind, AttemptResult result, std::string reason) {
+  end_.kind = kind;
+  end_.result = result;
+  end_.reason = std::move(reason);
+  return true;
+}
+
+bool Attempt::fail(unsigned status, std::string_view code, std::string message, AttemptResult result) {
+  end_.error = unavailable(status, code, message);
+  return end(AttemptEnd::Kind::elsewhere, result, std::move(message));
+}
+
+Task<AttemptEnd> Attempt::run(bool fresh) {
+  auto connection = fresh ? thread_.pool.open(task_.endpoint.target, signal_)
+                          : thread_.pool.acquire(task_.endpoint.target, signal_);
+  if (!connection) {
+    fail(502, "endpoint_unreachable", "the endpoint cannot be reached", AttemptResult::failure);
+    end_.reason = connection.error().text();
+    co_return std::move(end_);
+  }
+  endpoint_.emplace(std::move(*connection), thread_.endpoint_scratch);
+  open_ = endpoint_->reused();
+  wait_for(Waiting::connect, thread_.loop.now() + task_.timeouts.connect);
+  // Each turn does what can be done now, in the order in which a request goes through. True: the attempt is
+  // over.
+  while (!(watch() || establish() || send() || receive())) {
+    set_waiting();
+    co_await signal_.wait();
+  }
+  if (endpoint_ && end_.kind != AttemptEnd::Kind::answered) endpoint_->stream().abort();  // it stops at once
+  co_return std::move(end_);
+}
+
+// What can end an attempt from outside: the client, its time, our own end.
+bool Attempt::watch() {
+  exchange_.flush();
+  if (exchange_.gone()) return end(AttemptEnd::Kind::client_gone, AttemptResult::neutral, "the client went");
+  if (thread_.drain_over) {
+    if (relay_.committed()) relay_.break_off(unavailable(503, "draining", "this gateway is being stopped"));
+    end_.error = unavailable(503, "draining", "this gateway is being stopped");
+    return end(AttemptEnd::Kind::drained, AttemptResult::neutral, "the drain deadline is over");
+  }
+  return timer_.expired() && time_out();
+}
+
+bool Attempt::time_out() {
+  const Instant now = thread_.loop.now();
+  if (waiting_ == Waiting::client_sends) {
+    const Instant due =
+        record_.begun + kBodyGrace +
+        std::chrono::nanoseconds(body_.size() * 1'000'000'000ULL / task_.limits.min_body_rate);
+    if (now < due && now < task_.total_deadline) {
+      wait_for(waiting_, due);
+      return false;
+    }
+    end_.error = unavailable(408, "body_too_slow", "the request body comes too slowly");
+    return end(AttemptEnd::Kind::client_stalled, AttemptResult::neutral, "the client sends too slowly");
+  }
+  if (waiting_ == Waiting::client_takes) {
+    exchange_.abandon();
+    return end(AttemptEnd::Kind::client_stalled, AttemptResult::neutral, "the client takes nothing");
+  }
+  end_.timed_out = true;
+  if (relay_.committed()) return endpoint_broke("it was silent for too long");
+  if (waiting_ == Waiting::connect && now < task_.total_deadline) {
+    return fail(504, "connect_timeout", "connecting to the endpoint took too long", AttemptResult::failure);
+  }
+  // An endpoint that thinks for so long has the request: to send it again elsewhere would pay for it twice.
+  end_.error = unavailable(504, "endpoint_timeout", "the endpoint did not answer in time");
+  return end(AttemptEnd::Kind::failed, AttemptResult::failure, "no answer in time");
+}
+
+bool Attempt::establish() {
+  progress_ = false;
+  if (open_) return false;
+  const IoStatus status = endpoint_->stream().establish();
+  if (status == IoStatus::again) return false;
+  if (status == IoStatus::ok) {
+    open_ = progress_ = true;
+    return false;
+  }
+  fail(502, "endpoint_unreachable", "the endpoint cannot be reached", AttemptResult::failure);
+  end_.reason = endpoint_->stream().failure();
+  return true;
+}
+
+// The head and as much of the body as there is and as the endpoint takes. What was sent makes room for more,
+// and that may be here already.
+bool Attempt::send() {
+  do {
+    if (!body_.complete() && take_body()) return true;
+  } while (open_ && !endpoint_->failed() && push() && !body_.complete());
+  return false;
+}
+
+bool Attempt::take_body() {
+  switch (body_.read()) {
+    case HeldBody::Progress::gone:
+      return end(AttemptEnd::Kind::client_gone, AttemptResult::neutral, "the client went");
+    case HeldBody::Progress::refused:
+      end_.error = body_.error();
+      return end(AttemptEnd::Kind::body_refused, AttemptResult::neutral, "the body is refused");
+    case HeldBody::Progress::again:
+    case HeldBody::Progress::routable:
+      break;
+  }
+  return false;
+}
+
+// True: something was sent, and the endpoint takes more.
+bool Attempt::push() {
+  bool pushed = false;
+  while (head_sent_ < task_.head.size() || chunk_sent_ < chunk_.size() || !body_.sent_all() ||
+         (task_.chunked && !last_chunk_)) {
+    std::array<std::string_view, 1 + HeldBody::kMaxPieces> parts;
+    parts[0] = task_.head.substr(head_sent_);
+    std::size_t count = 0;
+    if (task_.chunked) {
+      frame_chunk();
+      parts[1] = std::string_view(chunk_).substr(chunk_sent_);
+      count = 1;
+    } else {
+      count = body_.pieces(std::span(parts).subspan<1>());
+    }
+    std::size_t offered = 0;
+    for (std::size_t i = 0; i <= count; ++i) offered += parts[i].size();
+    if (offered == 0) return pushed;  // the rest has not come yet
+    std::size_t sent = endpoint_->send(std::span(parts).first(count + 1));
+    const bool all = sent == offered;
+    if (sent > 0) progress_ = pushed = true;
+    const std::size_t of_head = std::min(sent, parts[0].size());
+    head_sent_ += of_head;
+    sent -= of_head;
+    if (task_.chunked) {
+      chunk_sent_ += sent;
+    } else {
+      body_.advance(sent);
+    }
+    if (!all) return false;  // a broken connection shows when its answer is read
+  }
+  if (record_.sent.never()) record_.sent = thread_.loop.now();
+  return false;
+}
+
+void Attempt::frame_chunk() {
+  if (chunk_sent_ < chunk_.size()) return;
+  chunk_.clear();
+  chunk_sent_ = 0;
+  std::array<std::string_view, HeldBody::kMaxPieces> pieces;
+  const std::size_t count = body_.pieces(pieces);
+  std::size_t size = 0;
+  for (std::size_t i = 0; i < count; ++i) size += pieces[i].size();
+  if (size > 0) {
+    chunk_.append(ChunkPrefix(size).view());
+    for (std::size_t i = 0; i < count; ++i) chunk_.append(pieces[i]);
+    chunk_.append(kChunkEnd);
+    body_.advance(size);
+  }
+  if (body_.sent_all() && !last_chunk_) {
+    chunk_.append(kLastChunk);
+    last_chunk_ = true;
+  }
+}
+
+bool Attempt::receive() {
+  if (!open_) return false;
+  while (exchange_.unsent() == 0) {  // else the client has to take first: that holds the endpoint back
+    const EndpointExchange::Piece piece = endpoint_->read();
+    if (piece.state == EndpointExchange::State::again) return false;
+    if (piece.state == EndpointExchange::State::broken) return endpoint_broke(endpoint_->fault());
+    progress_ = true;
+    const Instant now = thread_.loop.now();
+    if (piece.state == EndpointExchange::State::head) {
+      if (judge_status()) return true;
+      continue;
+    }
+    const bool last = piece.state == EndpointExchange::State::end;
+    const bool good = last ? relay_.finish(piece.payload, now) : relay_.put(piece.payload, now);
+    if (relay_.committed()) body_.release_sent();
+    if (!good) return endpoint_broke(relay_.fault());
+    if (last) return finish_answer();
+  }
+  return false;
+}
+
+// The response's head is there: whether it is for the client.
+bool Attempt::judge_status() {
+  const Head& head = endpoint_->head();
+  const unsigned status = head.status();
+  EndpointCounters& counters = *task_.endpoint.counters;
+  const Instant now = thread_.loop.now();
+  const AttemptResult result = result_of_status(static_cast<std::uint16_t>(status));
+  const std::string said = "the endpoint answered " + std::to_string(status);
+  if (status >= 300 && status < 400) {
+    end_.error = unavailable(502, "endpoint_redirect", "the endpoint answered with a redirection");
+    return end(AttemptEnd::Kind::failed, AttemptResult::failure, said);
+  }
+  if (status == 401 || status == 403) {
+    return fail(502, "endpoint_refused_gateway", "the endpoint refused this gateway's credential", result);
+  }
+  if (status == 404 && task_.pool != nullptr) {
+    remember_absent(counters, task_.pool->id, now);
+    return fail(503, "model_not_loaded", "the endpoint does not have the model at the moment", result);
+  }
+  if (status == 408 || status == 429 || status == 502 || status == 503 || status == 504) {
+    const auto after = retry_after_of(head);
+    if (status == 429 || status == 503) remember_retry_after(counters, after, now);
+    fail(status == 429 ? 429 : 503, "endpoint_overloaded", "the endpoint cannot take the request now",
+         result);
+    end_.error.retry_after = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::min(after.value_or(kDefaultRetryAfter), kMaxRetryAfter));
+    end_.reason = said;
+    return true;
+  }
+  end_.result = result;
+  relay_.begin(head, endpoint_->framing(), body_.asks_usage(), task_.answer_fields);
+  return false;
+}
+
+bool Attempt::finish_answer() {
+  if (auto stream = endpoint_->take_reusable();
+      stream != nullptr && head_sent_ == task_.head.size() && body_.sent_all()) {
+    stream->bind(nullptr);
+    thread_.pool.release(task_.endpoint.target, std::move(stream));
+  }
+  endpoint_.reset();
+  return end(AttemptEnd::Kind::answered, end_.result, "");
+}
+
+bool Attempt::endpoint_broke(std::string_view why) {
+  if (relay_.committed()) {
+    relay_.break_off(unavailable(502, "endpoint_broke_off", "the endpoint broke off its answer"));
+    return end(AttemptEnd::Kind::broken_off, AttemptResult::failure, std::string(why));
+  }
+  end_.stale = endpoint_->reused() && !endpoint_->responded();
+  fail(502, "endpoint_broke_off", "the endpoint closed the connection without an answer",
+       end_.stale ? AttemptResult::neutral : AttemptResult::failure);
+  end_.reason = why;
+  return true;
+}
+
+void Attempt::wait_for(Waiting waiting, Instant deadline) {
+  waiting_ = waiting;
+  timer_.arm(std::min(deadline, task_.total_deadline));
+}
+
+void Attempt::set_waiting() {
+  Waiting next = Waiting::next_event;
+  Nanos limit = task_.timeouts.idle;
+  if (!open_) {
+    return;  // the time to connect runs from its beginning
+  } else if (exchange_.unsent() > 0) {
+    next = Waiting::client_takes;
+    limit = task_.limits.write_stall;
+  } else if (!body_.complete()) {
+    next = Waiting::client_sends;
+    limit = kBodyGrace;
+  } else if (!body_.sent_all()) {
+    next = Waiting::endpoint_takes;
+  } else if (!relay_.has_event()) {
+    next = Waiting::first_event;
+    limit = task_.timeouts.first_event;
+    if (waiting_ == next) return;  // neither a head nor a comment is an answer
+  }
+  if (next != waiting_ || progress_) wait_for(next, thread_.loop.now() + limit);
+}
+
+}  // namespace perigee::router

@@ -1,0 +1,113 @@
+// One attempt: a request goes to one endpoint, and its answer to the client. What ends it is said as a value;
+// the session decides what follows.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "router/breaker.h"
+#include "router/endpoint_exchange.h"
+#include "router/relay.h"
+#include "router/task.h"
+#include "router/thread_context.h"
+
+namespace perigee::router {
+
+// Whom or what the attempt waits for: each has a time limit of its own.
+enum class Waiting : std::uint8_t {
+  connect,
+  client_sends,
+  endpoint_takes,
+  first_event,
+  next_event,
+  client_takes
+};
+
+// A request counts as in flight at its endpoint from before its first octet to after its last, on every path.
+class InFlight {
+ public:
+  explicit InFlight(EndpointCounters& counters) : counters_(counters) {
+    counters_.in_flight.fetch_add(1, std::memory_order_relaxed);
+  }
+  ~InFlight() { counters_.in_flight.fetch_sub(1, std::memory_order_relaxed); }
+  InFlight(const InFlight&) = delete;
+  InFlight& operator=(const InFlight&) = delete;
+
+ private:
+  EndpointCounters& counters_;
+};
+
+struct AttemptEnd {
+  enum class Kind : std::uint8_t {
+    answered,    // the endpoint's answer went to the client whole
+    elsewhere,   // nothing went to the client, and another endpoint may do better
+    failed,      // nothing went to the client, and trying again would not help it: `error`
+    broken_off,  // the answer ended before its end; the client was told
+    client_gone,
+    client_stalled,
+    body_refused,  // the request's body turned out improper while it was sent: `error`
+    drained,
+  };
+  Kind kind = Kind::answered;
+  ApiError error;  // for the client, should this be the last attempt
+  bool timed_out = false;
+  bool stale = false;  // a connection kept from earlier was closed before the endpoint saw the request
+  AttemptResult result = AttemptResult::neutral;
+  std::string reason;  // for the log
+};
+
+struct AttemptTask {
+  const RouterSnapshot::Endpoint& endpoint;
+  const RouterSnapshot::Pool* pool;  // null: the request is for one endpoint and has no model
+  Policy::Model::Timeouts timeouts;
+  const Policy::Listener::Limits& limits;
+  std::string_view head;           // of the request, as it goes to this endpoint
+  bool chunked = false;            // the body's length is not known
+  std::string_view answer_fields;  // lines of ours for the client's answer
+  Instant total_deadline;
+};
+
+class Attempt {
+ public:
+  Attempt(ThreadContext& thread, Exchange& exchange, Signal& signal, HeldBody& body, Relay& relay,
+          RequestRecord& record, const AttemptTask& task);
+  // `fresh`: a new connection, none from the pool.
+  Task<AttemptEnd> run(bool fresh);
+
+ private:
+  bool establish();
+  bool send();
+  bool take_body();
+  bool push();
+  void frame_chunk();
+  bool receive();
+  bool judge_status();
+  bool finish_answer();
+  bool watch();
+  void wait_for(Waiting waiting, Instant deadline);
+  void set_waiting();
+  bool end(AttemptEnd::Kind kind, AttemptResult result, std::string reason);
+  bool fail(unsigned status, std::string_view code, std::string message, AttemptResult result);
+  bool endpoint_broke(std::string_view why);
+  bool time_out();
+
+  ThreadContext& thread_;
+  Exchange& exchange_;
+  Signal& signal_;
+  HeldBody& body_;
+  Relay& relay_;
+  RequestRecord& record_;
+  const AttemptTask& task_;
+  std::optional<EndpointExchange> endpoint_;
+  Timer timer_;
+  Waiting waiting_ = Waiting::connect;
+  bool open_ = false;
+  bool progress_ = false;      // in this turn
+  std::size_t head_sent_ = 0;  // octets of task_.head
+  std::string chunk_;          // of a body without a length: framed, not sent yet
+  std::size_t chunk_sent_ = 0;
+  bool last_chunk_ = false;
+  AttemptEnd end_;
+};
+
+}  // namespace perigee::router

@@ -1,0 +1,146 @@
+#include "router/client_connection.h"
+
+#include "router/openai.h"
+#include "router/session.h"
+
+namespace perigee::router {
+namespace {
+
+// An answer that ends the connection before the request was read: the client gets so much time and so many
+// octets to see it, as closing at once would make its system throw the answer away (RFC 9112 section 9.6).
+constexpr Nanos kLingerTime = std::chrono::seconds(2);
+constexpr std::size_t kLingerOctets = 1024 * 1024;
+
+Task<void> run_and_delete(std::unique_ptr<ClientConnection> connection, Task<void> serving) {
+  co_await std::move(serving);
+  connection.reset();
+}
+
+}  // namespace
+
+void ClientConnection::start(ThreadContext& thread, Accepted accepted,
+                             std::shared_ptr<const ListenerPlace> place, ChainLink& all) {
+  std::unique_ptr<ClientConnection> connection(
+      new ClientConnection(thread, std::move(accepted), std::move(place)));
+  all.push_back(*connection);
+  Task<void> serving = connection->serve();
+  spawn(run_and_delete(std::move(connection), std::move(serving)));
+}
+
+void ClientConnection::wake_all(ChainLink& all) {
+  for (ChainLink* link = all.next; link != &all; link = link->next) {
+    static_cast<ClientConnection*>(link)->signal_.raise();
+  }
+}
+
+std::size_t ClientConnection::count(const ChainLink& all) {
+  std::size_t count = 0;
+  for (const ChainLink* link = all.next; link != &all; link = link->next) ++count;
+  return count;
+}
+
+ClientConnection::ClientConnection(ThreadContext& thread, Accepted accepted,
+                                   std::shared_ptr<const ListenerPlace> place)
+    : thread_(thread),
+      signal_(thread.loop.ready()),
+      permit_(std::move(accepted.permit)),
+      stream_(std::move(accepted.stream)),
+      place_(std::move(place)),
+      timer_(thread.loop.timers(), signal_),
+      limits_(place_->index ? thread.snapshot->listeners[*place_->index].policy.limits
+                            : Policy::Listener::Limits{}),
+      exchange_(*stream_, thread.client_scratch, {accepted.client, accepted.client_port},
+                {limits_.header_octets, limits_.header_fields}) {
+  stream_->bind(&signal_);
+}
+
+Task<void> ClientConnection::serve() {
+  while (co_await next_request()) {
+    if (!place_->index) break;  // the policy has the listener no more
+    if (thread_.draining) exchange_.close_after_answer();
+    {
+      Session session(thread_, exchange_, signal_, *place_->index);
+      co_await session.run();
+    }
+    served_ = true;
+    if (!exchange_.reusable()) break;
+  }
+  co_await close();
+}
+
+// Waits for a request; false: there will be none.
+Task<bool> ClientConnection::next_request() {
+  bool begun = exchange_.head_begun();
+  timer_.arm(thread_.loop.now() + (begun || !served_ ? limits_.header_time : limits_.keep_alive));
+  while (true) {
+    switch (exchange_.next()) {
+      case Http1Exchange::Next::request:
+        timer_.disarm();
+        co_return true;
+      case Http1Exchange::Next::refused:
+        timer_.disarm();
+        co_await refuse();
+        co_return false;
+      case Http1Exchange::Next::gone:
+        co_return false;
+      case Http1Exchange::Next::again:
+        break;
+    }
+    if (timer_.expired()) co_return false;
+    if (thread_.draining && !exchange_.head_begun()) co_return false;
+    if (!begun && exchange_.head_begun()) {
+      begun = true;
+      timer_.arm(thread_.loop.now() + limits_.header_time);
+    }
+    co_await signal_.wait();
+  }
+}
+
+// No proper request: it is answered without looking any further into it.
+Task<void> ClientConnection::refuse() {
+  ApiError error;
+  error.status = refusal_status(exchange_.refusal());
+  error.code = refusal_name(exchange_.refusal());
+  error.message = "this is no HTTP request that is taken here: " + std::string(error.code);
+  const std::string body = error_body(error);
+  RequestRecord record;
+  record.begun = record.ended = thread_.loop.now();
+  record.request_id = thread_.names.request_id("");
+  record.client = exchange_.client().address;
+  record.status = error.status;
+  record.error = error.code;
+  record.ending = Ending::refused;
+  AnswerHead head;
+  head.status = error.status;
+  head.length = body.size();
+  head.request_id = record.request_id;
+  head.content_type = "application/json";
+  exchange_.close_after_answer();
+  exchange_.start(head);
+  const std::string_view part = body;
+  exchange_.end({&part, 1});
+  thread_.records.take(record);
+  co_return;
+}
+
+Task<void> ClientConnection::close() {
+  if (exchange_.gone()) {
+    stream_->close();
+    co_return;
+  }
+  timer_.arm(thread_.loop.now() + kLingerTime);
+  bool shut = false;
+  std::size_t left = kLingerOctets;
+  while (!timer_.expired() && !exchange_.gone() && !thread_.drain_over) {
+    exchange_.flush();
+    if (!shut && exchange_.unsent() == 0) {
+      stream_->shutdown_send();
+      shut = true;
+    }
+    if (!exchange_.drain(left)) break;
+    co_await signal_.wait();
+  }
+  stream_->close();
+}
+
+}  // namespace perigee::router

@@ -1,0 +1,110 @@
+#include "router/evidence.h"
+
+#include "router/breaker.h"
+#include "router/metric_family.h"
+#include "router/router.h"
+
+namespace perigee::router {
+namespace {
+
+using Families = std::vector<prometheus::MetricFamily>;
+
+void add_endpoints(const RouterSnapshot& snapshot, Instant now, Families& out) {
+  Family in_flight = gauge("perigee_router_in_flight", "Requests sent to an endpoint and not over.");
+  Family state =
+      gauge("perigee_router_breaker_state", "1 for the state the breaker is in, 0 for the others.");
+  Family opened = counter("perigee_router_breaker_opened_total", "Times a breaker opened.");
+  Family refused =
+      counter("perigee_router_credential_refused_total", "Times an endpoint answered 401 or 403.");
+  for (const RouterSnapshot::Endpoint& endpoint : snapshot.endpoints) {
+    const Labels labels{{"endpoint", endpoint.name}, {"pop", endpoint.pop}};
+    const EndpointCounters& counters = *endpoint.counters;
+    in_flight.add(labels, counters.in_flight.load(std::memory_order_relaxed));
+    const BreakerState is = breaker_state(counters.breaker.load(std::memory_order_relaxed), now);
+    for (const BreakerState each : {BreakerState::closed, BreakerState::open, BreakerState::half_open})
+      state.add(with(labels, "state", name_of(each)), each == is ? 1U : 0U);
+    opened.add(labels, counters.breaker_opened.load(std::memory_order_relaxed));
+    refused.add(labels, counters.credential_refused.load(std::memory_order_relaxed));
+  }
+  for (Family* family : {&in_flight, &state, &opened, &refused}) family->move_into(out);
+}
+
+void add_threads(const ThreadCounters& counters, Families& out) {
+  Family clients = gauge("perigee_router_connections", "Connections of clients.");
+  clients.add({}, counters.connections);
+  Family greeting =
+      gauge("perigee_router_greetings", "Connections whose PROXY header or handshake is under way.");
+  greeting.add({}, counters.greeting);
+  Family idle = gauge("perigee_router_pool_idle", "Warm connections to endpoints.");
+  idle.add({}, counters.idle);
+  Family pool = counter("perigee_router_pool_total", "Connections to endpoints, by what became of them.");
+  for (const auto& [event, count] :
+       {std::pair("reused", counters.pool.reused), std::pair("opened", counters.pool.opened),
+        std::pair("closed_by_endpoint", counters.pool.closed_by_endpoint),
+        std::pair("closed_idle", counters.pool.closed_idle),
+        std::pair("closed_full", counters.pool.closed_full)})
+    pool.add({{"event", event}}, count);
+  Family listener =
+      counter("perigee_router_listener_total", "Connections at a listener, by what became of them.");
+  for (const auto& [name, of] : counters.listeners)
+    for (const auto& [event, count] :
+         {std::pair("accepted", of.accepted), std::pair("over_limit", of.over_limit),
+          std::pair("over_source_limit", of.over_source_limit), std::pair("proxy_refused", of.proxy_refused),
+          std::pair("greeting_late", of.greeting_late), std::pair("handshake_failed", of.handshake_failed),
+          std::pair("out_of_descriptors", of.out_of_descriptors)})
+      listener.add({{"listener", name}, {"event", event}}, count);
+  for (Family* family : {&clients, &greeting, &idle, &pool, &listener}) family->move_into(out);
+}
+
+void add_process(const SharedCounters& shared, std::uint64_t lost, Families& out) {
+  Family active = gauge("perigee_router_active_requests", "Requests of clients that are not over.");
+  active.add({}, shared.retries.active.load(std::memory_order_relaxed));
+  Family retrying =
+      gauge("perigee_router_retrying_requests", "Of these, those in a second or later attempt.");
+  retrying.add({}, shared.retries.retrying.load(std::memory_order_relaxed));
+  Family held = gauge("perigee_router_held_octets", "Octets of request bodies that are held.");
+  held.add({}, shared.held.now.load(std::memory_order_relaxed));
+  Family log = counter("perigee_router_access_log_lost_total", "Lines that the access log lost.");
+  log.add({}, lost);
+  for (Family* family : {&active, &retrying, &held, &log}) family->move_into(out);
+}
+
+}  // namespace
+
+class Evidence::Sink final : public RecordSink {
+ public:
+  Sink(AccessLog& log, ThreadMetrics& metrics, std::size_t thread)
+      : log_(log), metrics_(metrics), thread_(thread) {}
+
+  void take(const RequestRecord& record) override {
+    metrics_.take(record);
+    log_.take(thread_, record);
+  }
+
+ private:
+  AccessLog& log_;
+  ThreadMetrics& metrics_;
+  const std::size_t thread_;
+};
+
+Evidence::Evidence(std::size_t threads) : log_(threads) {
+  for (std::size_t i = 0; i < threads; ++i) {
+    metrics_.push_back(std::make_unique<ThreadMetrics>());
+    owned_.push_back(std::make_unique<Sink>(log_, *metrics_.back(), i));
+    sinks_.push_back(owned_.back().get());
+  }
+}
+
+Evidence::~Evidence() = default;
+
+Result<void> Evidence::open(const Policy::Router& router) { return log_.open(router.access_log); }
+
+std::vector<prometheus::MetricFamily> Evidence::families(Router& router, Instant now) const {
+  std::vector<prometheus::MetricFamily> out = request_families(metrics_);
+  add_endpoints(*router.snapshot_now(), now, out);
+  add_threads(router.thread_counters(), out);
+  add_process(router.counters(), log_.lost(), out);
+  return out;
+}
+
+}  // namespace perigee::router

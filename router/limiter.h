@@ -1,0 +1,98 @@
+// What a key may use: requests and tokens a minute, and requests at once. Exact over all threads of the
+// process: each allowance is one word that is moved by compare-and-swap. It refills evenly, and a minute's
+// worth may be used at once.
+//
+// Tokens are reserved before a request is sent, by an estimate, and settled when it is over. What was used
+// beyond the allowance is a debt that the next minute pays.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "contract/units.h"
+#include "router/json_scan.h"
+#include "router/keys.h"
+#include "router/openai.h"
+#include "router/request_record.h"
+#include "router/task.h"
+
+namespace perigee::router {
+
+// Tokens a request may generate as far as they are reserved: more than this is rare, and settled afterwards.
+inline constexpr std::uint64_t kReservedCompletion = 4096;
+inline constexpr std::uint64_t kOctetsOfToken = 4;  // of a prompt, about
+
+struct TokenEstimate {
+  std::uint64_t prompt = 0;
+  std::uint64_t completion = 0;
+
+  [[nodiscard]] std::uint64_t all() const { return prompt + completion; }
+};
+// Before a request is sent. `facts`: null when its body is not JSON.
+[[nodiscard]] TokenEstimate estimate_tokens(Operation operation, const JsonFacts* facts,
+                                            std::uint64_t body_octets);
+// After it is over: as the endpoint said, or by the events that came.
+[[nodiscard]] TokenEstimate tokens_used(const RequestRecord& record, const TokenEstimate& estimate);
+
+// One allowance of `limit` a minute.
+struct Allowance {
+  std::uint64_t limit = 0;
+  std::uint64_t remaining = 0;
+  Nanos whole_in{};
+};
+[[nodiscard]] Allowance allowance(const std::atomic<std::int64_t>& whole_at, std::uint64_t limit,
+                                  Instant now);
+// Takes `count`, all or nothing. Not granted: how long until it would be; nullopt there: never, it is more
+// than the whole.
+struct Taken {
+  bool granted = false;
+  std::optional<Nanos> wait;
+};
+Taken take(std::atomic<std::int64_t>& whole_at, std::uint64_t limit, std::uint64_t count, Instant now);
+// Gives back (or with a negative `count` takes beyond all limits).
+void give_back(std::atomic<std::int64_t>& whole_at, std::uint64_t limit, std::int64_t count);
+
+// What one request holds of its key's allowances.
+class Reservation {
+ public:
+  Reservation() = default;  // of nothing
+  Reservation(Reservation&& other) noexcept;
+  Reservation& operator=(Reservation&& other) noexcept;
+  // One that was not settled counts as reserved.
+  ~Reservation();
+
+  // For the client, when it is over a limit; then nothing is held.
+  [[nodiscard]] const std::optional<ApiError>& error() const { return error_; }
+  // The limit that only watches and would have refused: "requests", "tokens", "concurrency"; empty: none.
+  [[nodiscard]] std::string_view would_refuse() const { return would_refuse_; }
+  // Lines x-ratelimit-*, each with CRLF; empty for a key without limits.
+  [[nodiscard]] std::string fields(Instant now) const;
+  // The request used so many tokens.
+  void settle(std::uint64_t tokens);
+
+ private:
+  friend class Limiter;
+  void release();
+
+  const ApiKey* key_ = nullptr;  // of a snapshot that the request holds
+  std::shared_ptr<KeyCounters> counters_;
+  std::uint64_t tokens_ = 0;
+  bool counted_ = false;  // in in_flight
+  std::optional<ApiError> error_;
+  std::string_view would_refuse_;
+};
+
+class Limiter {
+ public:
+  // A task, so that a store that several gateways share can stand behind it. `key` outlives the reservation.
+  static Task<Reservation> reserve(const ApiKey& key, std::uint64_t tokens, Instant now);
+
+ private:
+  static bool take_all(Reservation& reservation, std::uint64_t tokens, Instant now);
+};
+
+}  // namespace perigee::router

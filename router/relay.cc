@@ -1,0 +1,157 @@
+#include "router/relay.h"
+
+#include <array>
+
+#include "router/http_head.h"
+
+namespace perigee::router {
+namespace {
+
+// Comments that an endpoint sends before its first event wait for that event; past this they go out, and the
+// answer is committed.
+constexpr std::size_t kMaxWithheld = 16 * 1024;
+// Views of one read that go out in one write; more are sent in several.
+constexpr std::size_t kMaxParts = 8;
+
+bool is_event_stream(const Head& head) {
+  const std::string_view type = head.find(FieldName::content_type).value_or("");
+  return same_ignoring_case(type.substr(0, type.find(';')), "text/event-stream");
+}
+
+}  // namespace
+
+void Relay::begin(const Head& head, const ResponseFraming& framing, bool strip_usage,
+                  std::string_view fields) {
+  head_ = &head;
+  framing_ = framing;
+  strip_usage_ = strip_usage;
+  fields_ = fields;
+  if (is_event_stream(head)) splitter_.emplace();
+}
+
+void Relay::forget() {
+  head_ = nullptr;
+  splitter_.reset();
+  finder_ = {};
+  withheld_.clear();
+  fault_ = {};
+  record_.first_event = record_.last_event = {};
+  record_.events = 0;
+  record_.gaps = {};
+}
+
+void Relay::note(Instant now, std::uint64_t events) {
+  if (record_.first_event.never()) record_.first_event = now;
+  if (event_stream() && !record_.last_event.never() && now > record_.last_event)
+    record_.gaps.add(now - record_.last_event);
+  record_.last_event = now;
+  record_.events += events;
+}
+
+void Relay::commit() {
+  if (committed_) return;
+  committed_ = true;
+  AnswerHead answer;
+  answer.status = head_->status();
+  answer.event_stream = event_stream();
+  // Events may be taken out and an error added: only other bodies keep the length they came with.
+  if (!answer.event_stream && framing_.body == BodyKind::length) answer.length = framing_.length;
+  if (framing_.body == BodyKind::none) answer.length = 0;
+  answer.request_id = record_.request_id;
+  answer.more_fields = fields_;
+  answer.endpoint = head_;
+  record_.status = answer.status;
+  exchange_.start(answer);
+}
+
+bool Relay::put(std::string_view payload, Instant now) {
+  if (splitter_) {
+    const SseRead read = splitter_->feed(payload);
+    if (read.overflow) {
+      fault_ = "an event is longer than may wait for its end";
+      return false;
+    }
+    return put_events(read, false, now);
+  }
+  finder_.feed(payload);
+  note(now, 0);
+  commit();
+  exchange_.send({&payload, 1});
+  return true;
+}
+
+bool Relay::put_events(const SseRead& read, bool last, Instant now) {
+  if (read.usage) record_.usage = read.usage;
+  if (read.data_events > 0) note(now, read.data_events);
+  std::array<std::string_view, kMaxParts> parts;
+  std::size_t count = 0;
+  const auto add = [&](std::string_view octets) {
+    if (octets.empty()) return;
+    if (count > 0 && parts[count - 1].data() + parts[count - 1].size() == octets.data()) {
+      parts[count - 1] = {parts[count - 1].data(), parts[count - 1].size() + octets.size()};
+      return;
+    }
+    if (count == parts.size()) {
+      exchange_.send({parts.data(), count});
+      count = 0;
+    }
+    parts[count++] = octets;
+  };
+  if (!committed_ && read.data_events == 0 && !last) {
+    withheld_.append(read.first).append(read.rest);
+    if (withheld_.size() <= kMaxWithheld) return true;
+  }
+  if (!committed_) {
+    commit();
+    add(withheld_);
+  }
+  if (strip_usage_ && read.usage) {
+    for (const SseEvent& event : read.events) {
+      if (event.kind != SseKind::usage) add(event.octets);
+    }
+  } else if (withheld_.empty() || read.data_events > 0 || last) {
+    add(read.first);
+    add(read.rest);
+  }
+  if (last) {
+    exchange_.end({parts.data(), count});
+  } else if (count > 0) {
+    exchange_.send({parts.data(), count});
+  }
+  withheld_ = {};
+  return true;
+}
+
+bool Relay::finish(std::string_view payload, Instant now) {
+  if (!splitter_) {
+    finder_.feed(payload);
+    record_.usage = finder_.usage();
+    if (!payload.empty()) note(now, 0);
+    commit();
+    exchange_.end({&payload, 1});
+    return true;
+  }
+  SseRead read = splitter_->feed(payload);
+  if (!read.overflow &&
+      splitter_->tail_octets() > 0) {  // what lacks only its blank line may still be an event
+    if (!put_events(read, false, now)) return false;
+    read = splitter_->finish();
+  }
+  const bool whole = !read.overflow && splitter_->tail_octets() == 0;
+  if (whole && (form_ == StreamForm::none || splitter_->ended())) return put_events(read, true, now);
+  if (!read.overflow && !put_events(read, false, now)) return false;
+  fault_ = "the stream ended without its last event";
+  return false;
+}
+
+void Relay::break_off(const ApiError& error) {
+  if (!event_stream()) {
+    exchange_.abandon();
+    return;
+  }
+  const std::string event = error_event(form_, error);
+  const std::string_view part = event;
+  exchange_.end({&part, 1});
+}
+
+}  // namespace perigee::router

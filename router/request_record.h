@@ -1,0 +1,86 @@
+// What is kept of one request: the session fills it in on the way, and once it is over the access log, the
+// metrics and the usage records are made from it. Holds no prompt, no completion and no secret.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "contract/address.h"
+#include "contract/units.h"
+#include "router/durations.h"
+#include "router/openai.h"
+#include "router/usage.h"
+
+namespace perigee::router {
+
+// How a request ended, as a metric label. Each request has exactly one.
+enum class Ending : std::uint8_t {
+  completed,        // the endpoint's answer went out whole, whatever its status
+  answered_here,    // answered without an endpoint: the list of models
+  refused,          // by us, for what the client sent or is allowed
+  shed,             // by us, for load or limits
+  client_gone,      // the client closed or reset
+  client_stalled,   // the client sent or read too slowly
+  no_endpoint,      // none may be used
+  endpoint_failed,  // before anything went to the client, after all attempts
+  timed_out,        // connect, first event, idle or total, before anything went to the client
+  broken_off,       // by the endpoint, after something went to the client
+  drained,          // by our own drain deadline
+  count_,
+};
+[[nodiscard]] std::string_view name_of(Ending ending);
+
+struct RequestRecord {
+  Instant begun;  // the head was read
+  Instant sent;   // the last octet to the last endpoint; never: none was sent
+  Instant
+      first_event;  // first event with data, or first octet of another body, was read; never: there was none
+  Instant last_event;  // the same, last
+  Instant ended;
+  Nanos body_wait{};  // of the time until it was sent: for the client to send its body
+  std::chrono::system_clock::time_point wall;  // when it ended
+
+  std::string request_id;
+  std::string trace_id;
+  IpAddress client;
+  std::optional<Operation> operation;  // absent: none of the list
+  std::string_view method;             // static text
+  std::string key;                     // the id of the API key; empty: none was asked for
+  std::string tenant;
+  std::string service;
+  std::string model;         // as policy names it; empty: unknown
+  std::string model_asked;   // as the client wrote it, cut
+  std::string model_served;  // as the endpoint calls it
+  std::string endpoint;      // the last one tried
+  std::string pop;
+  std::string link;
+  bool canary = false;
+  bool streamed = false;
+
+  unsigned status = 0;  // sent to the client; 0: none
+  std::string error;    // code of the error that we answered; empty: none
+  std::string_view
+      would_refuse;  // static text: the code of the first limit that only watches (shadow) and is passed
+  Ending ending = Ending::completed;
+  std::uint32_t attempts = 0;
+  std::uint32_t client_retry = 0;  // x-stainless-retry-count
+  std::uint64_t octets_in = 0;
+  std::uint64_t octets_out = 0;
+  std::uint64_t events = 0;         // with data
+  DurationCounts gaps;              // between two reads with such events
+  std::optional<TokenUsage> usage;  // as the endpoint said it; absent: it said nothing
+};
+
+// Where the record of a finished request goes.
+class RecordSink {
+ public:
+  virtual void take(const RequestRecord& record) = 0;
+
+ protected:
+  ~RecordSink() = default;
+};
+
+}  // namespace perigee::router

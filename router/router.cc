@@ -1,0 +1,169 @@
+#include "router/router.h"
+
+#include <cstdlib>
+
+#include "contract/directory.h"
+#include "router/keys.h"
+#include "router/secret_file.h"
+
+namespace perigee::router {
+namespace {
+
+Result<std::shared_ptr<const TlsClient>> client_tls(const Policy::Endpoint& endpoint) {
+  if (!endpoint.tls) return std::shared_ptr<const TlsClient>();
+  TlsClientSettings settings;
+  settings.ca = endpoint.tls->ca;
+  settings.expected_name = endpoint.tls->name;
+  settings.verify = endpoint.tls->verify;
+  settings.certificate = endpoint.tls->certificate;
+  settings.key = endpoint.tls->key;
+  return TlsClient::load(settings);
+}
+
+Result<std::shared_ptr<const TlsServer>> server_tls(const Policy::Listener& listener,
+                                                    const std::shared_ptr<TicketKeys>& tickets) {
+  if (!listener.tls) return std::shared_ptr<const TlsServer>();
+  TlsServerSettings settings;
+  for (const auto& files : listener.tls->certificates)
+    settings.certificates.push_back({files.chain, files.key});
+  settings.client_ca = listener.tls->client_ca;
+  settings.client_certificate = static_cast<ClientCertificate>(listener.tls->client_certificate);
+  return TlsServer::load(settings, tickets);
+}
+
+Result<std::string> authorization(const Policy::Credential& credential) {
+  using Token = Result<std::string>;
+  if (credential.none()) return Token(boost::system::in_place_value);
+  std::string token;
+  if (!credential.environment.empty()) {
+    const char* value = std::getenv(credential.environment.c_str());
+    if (value == nullptr) return Error{credential.environment, "no such variable in the environment"};
+    token = value;
+  } else {
+    auto read = read_secret(credential.file);
+    if (!read) return read.error();
+    token = std::move(*read);
+  }
+  for (const char octet : token) {
+    if (octet <= ' ' || octet > '~')
+      return Error{credential.file + credential.environment, "holds octets that no token has"};
+  }
+  if (token.empty()) return Error{credential.file + credential.environment, "is empty"};
+  return Token(boost::system::in_place_value, "Bearer " + token);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Router>> Router::create(const std::vector<RecordSink*>& sinks) {
+  std::unique_ptr<Router> router(new Router);
+  auto tickets = TicketKeys::create(monotonic_now());
+  if (!tickets) return tickets.error();
+  router->tickets_ = std::move(*tickets);
+  for (RecordSink* sink : sinks) {
+    auto thread = RouterThread::create(router->shared_, *sink);
+    if (!thread) return thread.error();
+    router->threads_.push_back(std::move(*thread));
+  }
+  for (const auto& thread : router->threads_) thread->start();
+  return router;
+}
+
+RouterMaterial Router::load(const Policy& policy, std::vector<Error>& errors) const {
+  RouterMaterial material;
+  const auto take = [&errors](auto result, auto& into, const std::string& owner) {
+    if (result) {
+      into.push_back(std::move(*result));
+    } else {
+      errors.push_back({owner, result.error().text()});
+      into.emplace_back();
+    }
+  };
+  for (const Policy::Endpoint& endpoint : policy.endpoints) {
+    take(client_tls(endpoint), material.endpoint_tls, "endpoints." + endpoint.name + ".tls");
+    take(authorization(endpoint.credential), material.credentials,
+         "endpoints." + endpoint.name + ".credential");
+  }
+  for (const Policy::Listener& listener : policy.listeners) {
+    take(server_tls(listener, tickets_), material.listener_tls, "listeners." + listener.name + ".tls");
+  }
+  if (!policy.keys_file.empty()) {
+    const auto keys = KeyRing::load(policy.keys_file, material_.keys.get());
+    if (keys) {
+      material.keys = *keys;
+    } else {
+      for (Error& error : keys.error()) errors.push_back(std::move(error));
+    }
+  }
+  return material;
+}
+
+std::vector<Error> Router::prepare(const Policy& policy, const Route& route, Instant now) {
+  std::vector<Error> errors;
+  RouterMaterial material = load(policy, errors);
+  if (!errors.empty()) return errors;
+  const auto snapshot =
+      std::make_shared<const RouterSnapshot>(make_snapshot(policy, route, material, snapshot_.get(), now));
+  std::vector<std::shared_ptr<ConnectionLimit>> limits;
+  for (const Policy::Listener& listener : policy.listeners) {
+    auto& limit = limits_[listener.name];
+    if (limit == nullptr) {
+      limit = std::make_shared<ConnectionLimit>(listener.limits.connections,
+                                                listener.limits.connections_per_source);
+    }
+    limits.push_back(limit);
+  }
+  for (const auto& thread : threads_) {
+    if (auto opened = thread->prepare(snapshot, limits).get(); !opened) errors.push_back(opened.error());
+  }
+  if (errors.empty()) {
+    prepared_material_ = std::move(material);
+    prepared_ = true;
+  }
+  return errors;
+}
+
+void Router::publish(const Policy& policy, const Route& route, Instant now) {
+  if (prepared_) {
+    material_ = std::move(prepared_material_);
+    prepared_ = false;
+    for (const Policy::Listener& listener : policy.listeners) {
+      limits_[listener.name]->change(listener.limits.connections, listener.limits.connections_per_source);
+    }
+  }
+  auto snapshot =
+      std::make_shared<const RouterSnapshot>(make_snapshot(policy, route, material_, snapshot_.get(), now));
+  {
+    const std::lock_guard lock(snapshot_mutex_);
+    snapshot_ = std::move(snapshot);
+  }
+  for (const auto& thread : threads_) thread->adopt(snapshot_);
+}
+
+void Router::drain() {
+  for (const auto& thread : threads_) thread->drain();
+}
+
+void Router::end_drain() {
+  for (const auto& thread : threads_) thread->end_drain();
+}
+
+std::shared_ptr<const RouterSnapshot> Router::snapshot_now() const {
+  const std::lock_guard lock(snapshot_mutex_);
+  return snapshot_;
+}
+
+ThreadCounters Router::thread_counters() {
+  std::vector<std::future<ThreadCounters>> asked;
+  for (const auto& thread : threads_) asked.push_back(thread->counters());
+  ThreadCounters sum;
+  for (auto& answer : asked) sum.add(answer.get());
+  return sum;
+}
+
+std::size_t Router::connections() {
+  std::size_t count = 0;
+  for (const auto& thread : threads_) count += thread->connections().get();
+  return count;
+}
+
+}  // namespace perigee::router

@@ -1,0 +1,52 @@
+// The router: its threads, what they share, and what the control loop tells them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "router/router_thread.h"
+
+namespace perigee::router {
+
+class Router {
+ public:
+  // `sinks`: one for each thread, which then is the only one to use it; they outlive the Router. Fails when
+  // the system gives no descriptors.
+  static Result<std::unique_ptr<Router>> create(const std::vector<RecordSink*>& sinks);
+
+  // Loads what `policy` names (certificates, credentials, keys) and opens the listeners that are new in it.
+  // Nothing changes before publish(); an error, one for each thing that is wrong, leaves all as it was.
+  [[nodiscard]] std::vector<Error> prepare(const Policy& policy, const Route& route, Instant now);
+  // From now on requests are decided by `policy`, which must be the one prepared last, and `route`.
+  void publish(const Policy& policy, const Route& route, Instant now);
+
+  // Takes no more connections; those there are close after the request they serve.
+  void drain();
+  void end_drain();
+  [[nodiscard]] std::size_t connections();
+
+  [[nodiscard]] const std::shared_ptr<const RouterSnapshot>& snapshot() const { return snapshot_; }
+  [[nodiscard]] const SharedCounters& counters() const { return shared_; }
+  // From any thread: the snapshot in force, and what all threads counted, which asks each of them.
+  [[nodiscard]] std::shared_ptr<const RouterSnapshot> snapshot_now() const;
+  [[nodiscard]] ThreadCounters thread_counters();
+
+ private:
+  Router() = default;
+  [[nodiscard]] RouterMaterial load(const Policy& policy, std::vector<Error>& errors) const;
+
+  SharedCounters shared_;
+  std::shared_ptr<TicketKeys> tickets_;
+  RouterMaterial material_;           // of the policy in force
+  RouterMaterial prepared_material_;  // of the one prepared
+  bool prepared_ = false;
+  std::map<std::string, std::shared_ptr<ConnectionLimit>> limits_;  // by listener
+  mutable std::mutex snapshot_mutex_;  // of the next one, for other threads than the control loop's
+  std::shared_ptr<const RouterSnapshot> snapshot_ = std::make_shared<const RouterSnapshot>();
+  std::vector<std::unique_ptr<RouterThread>> threads_;  // last: they use the above
+};
+
+}  // namespace perigee::router

@@ -1,0 +1,205 @@
+#include "router/router_metrics.h"
+
+#include <limits>
+#include <map>
+#include <utility>
+
+#include "router/metric_family.h"
+
+namespace perigee::router {
+namespace {
+
+constexpr std::string_view kOther = "other";
+constexpr std::array<std::string_view, ModelSeries::kClasses> kClassNames{"none", "1xx", "2xx",
+                                                                          "3xx",  "4xx", "5xx"};
+constexpr std::array<std::string_view, ModelSeries::kTokens> kTokenNames{"prompt", "completion", "cached",
+                                                                         "reasoning"};
+
+}  // namespace
+
+void DurationHistogram::add(Nanos duration) {
+  buckets[duration_bucket(duration)].add(1);
+  sum_ns.add(static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0)));
+}
+
+void DurationHistogram::add(const DurationCounts& counts) {
+  if (counts.sum_ns == 0) return;
+  for (std::size_t i = 0; i < kDurationBuckets; ++i)
+    if (counts.buckets[i] > 0) buckets[i].add(counts.buckets[i]);
+  sum_ns.add(counts.sum_ns);
+}
+
+template <class T, std::size_t kMax>
+T& ThreadMetrics::Table<T, kMax>::add(const std::string& key) {
+  T& made = *owned.emplace_back(std::make_unique<T>());
+  index.emplace(key, &made);
+  const std::size_t at = size.load(std::memory_order_relaxed);
+  entries[at].store(&made, std::memory_order_relaxed);
+  return made;
+}
+
+ThreadMetrics::ThreadMetrics() {
+  ModelSeries& other = series_.add("");
+  other.service = other.model = kOther;
+  series_.size.store(1, std::memory_order_release);
+  for (auto* table : {&reasons_, &shadows_}) {
+    table->add("").code = kOther;
+    table->size.store(1, std::memory_order_release);
+  }
+}
+
+// The names in a record are the policy's, never a client's.
+ModelSeries& ThreadMetrics::series(const RequestRecord& record) {
+  key_.assign(record.service).append("\n").append(record.model);
+  if (const auto found = series_.index.find(key_); found != series_.index.end()) return *found->second;
+  const std::size_t size = series_.size.load(std::memory_order_relaxed);
+  if (record.service.empty() || size > kMaxSeries) return *series_.owned.front();
+  ModelSeries& made = series_.add(key_);
+  made.service = record.service;
+  made.model = record.model.empty() ? kOther : std::string_view(record.model);
+  series_.size.store(size + 1, std::memory_order_release);
+  return made;
+}
+
+Count& ThreadMetrics::reason(Table<Reason, kMaxReasons>& table, const std::string& code) {
+  if (const auto found = table.index.find(code); found != table.index.end()) return found->second->count;
+  const std::size_t size = table.size.load(std::memory_order_relaxed);
+  if (size > kMaxReasons) return table.owned.front()->count;
+  Reason& made = table.add(code);
+  made.code = code;
+  table.size.store(size + 1, std::memory_order_release);
+  return made.count;
+}
+
+void ThreadMetrics::take(const RequestRecord& record) {
+  ModelSeries& of = series(record);
+  const std::size_t status_class = record.status < 100 || record.status > 599 ? 0 : record.status / 100;
+  of.requests[static_cast<std::size_t>(record.ending)][status_class].add(1);
+  if (!record.error.empty()) reason(reasons_, record.error).add(1);
+  if (!record.would_refuse.empty()) reason(shadows_, std::string(record.would_refuse)).add(1);
+  if (record.attempts > 0) of.attempts.add(record.attempts);
+  if (record.attempts > 1) of.retries.add(record.attempts - 1);
+  if (record.usage) {
+    of.tokens[ModelSeries::prompt].add(record.usage->prompt);
+    of.tokens[ModelSeries::completion].add(record.usage->completion);
+    of.tokens[ModelSeries::cached].add(record.usage->cached);
+    of.tokens[ModelSeries::reasoning].add(record.usage->reasoning);
+  }
+  // A later attempt waited for the endpoints before it: that is not what the gateway adds.
+  if (record.attempts == 1 && !record.sent.never())
+    of.added.add(record.sent - record.begun - record.body_wait);
+  if (!record.first_event.never()) of.first_event.add(record.first_event - record.begun - record.body_wait);
+  of.gaps.add(record.gaps);
+}
+
+// The sum over threads of one of their series.
+class MetricsReading {
+ public:
+  using Key = std::pair<std::string_view, std::string_view>;
+
+  explicit MetricsReading(const std::vector<std::unique_ptr<ThreadMetrics>>& threads) {
+    for (const auto& thread : threads) {
+      each(thread->series_, [this](const ModelSeries& series) {
+        series_[{series.service, series.model}].push_back(&series);
+      });
+      each(thread->reasons_, [this](const auto& reason) { reasons_[reason.code] += reason.count.get(); });
+      each(thread->shadows_, [this](const auto& limit) { shadows_[limit.code] += limit.count.get(); });
+    }
+  }
+
+  std::vector<prometheus::MetricFamily> families() {
+    for (const auto& [key, all] : series_) add(key, all);
+    for (const auto& [code, count] : reasons_)
+      if (count > 0) errors_.add({{"reason", std::string(code)}}, count);
+    for (const auto& [limit, count] : shadows_)
+      if (count > 0) shadow_.add({{"limit", std::string(limit)}}, count);
+    std::vector<prometheus::MetricFamily> out;
+    for (Family* family :
+         {&requests_, &attempts_, &retries_, &tokens_, &errors_, &shadow_, &added_, &first_, &gaps_})
+      family->move_into(out);
+    return out;
+  }
+
+ private:
+  using All = std::vector<const ModelSeries*>;
+
+  template <class Table, class Visit>
+  static void each(const Table& table, Visit visit) {
+    const std::size_t size = table.size.load(std::memory_order_acquire);
+    for (std::size_t i = 0; i < size; ++i) visit(*table.entries[i].load(std::memory_order_relaxed));
+  }
+  template <class Pick>
+  static std::uint64_t sum(const All& all, Pick pick) {
+    std::uint64_t sum = 0;
+    for (const ModelSeries* series : all) sum += pick(*series).get();
+    return sum;
+  }
+
+  void add(const Key& key, const All& all) {
+    const Labels labels{{"service", std::string(key.first)}, {"model", std::string(key.second)}};
+    for (std::size_t ending = 0; ending < static_cast<std::size_t>(Ending::count_); ++ending)
+      for (std::size_t code = 0; code < ModelSeries::kClasses; ++code) {
+        const auto count =
+            sum(all, [&](const ModelSeries& s) -> const Count& { return s.requests[ending][code]; });
+        if (count == 0) continue;
+        requests_.add(with(with(labels, "ending", std::string(name_of(static_cast<Ending>(ending)))), "code",
+                           std::string(kClassNames[code])),
+                      count);
+      }
+    attempts_.add(labels, sum(all, [](const ModelSeries& s) -> const Count& { return s.attempts; }));
+    retries_.add(labels, sum(all, [](const ModelSeries& s) -> const Count& { return s.retries; }));
+    for (std::size_t kind = 0; kind < ModelSeries::kTokens; ++kind)
+      tokens_.add(with(labels, "kind", std::string(kTokenNames[kind])),
+                  sum(all, [&](const ModelSeries& s) -> const Count& { return s.tokens[kind]; }));
+    added_.add(histogram(labels, all, &ModelSeries::added));
+    first_.add(histogram(labels, all, &ModelSeries::first_event));
+    gaps_.add(histogram(labels, all, &ModelSeries::gaps));
+  }
+
+  static prometheus::ClientMetric histogram(const Labels& labels, const All& all,
+                                            DurationHistogram ModelSeries::*which) {
+    prometheus::ClientMetric metric;
+    metric.label = labels;
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < kDurationBuckets; ++i) {
+      count += sum(all, [&](const ModelSeries& s) -> const Count& { return (s.*which).buckets[i]; });
+      const double edge = i < kDurationEdgesUs.size() ? static_cast<double>(kDurationEdgesUs[i]) / 1e6
+                                                      : std::numeric_limits<double>::infinity();
+      metric.histogram.bucket.push_back({count, edge});
+    }
+    metric.histogram.sample_count = count;
+    metric.histogram.sample_sum =
+        static_cast<double>(
+            sum(all, [&](const ModelSeries& s) -> const Count& { return (s.*which).sum_ns; })) /
+        1e9;
+    return metric;
+  }
+
+  std::map<Key, All> series_;
+  std::map<std::string_view, std::uint64_t> reasons_;
+  std::map<std::string_view, std::uint64_t> shadows_;
+  Family requests_ =
+      counter("perigee_router_requests_total", "Requests that ended, by how and by class of status.");
+  Family attempts_ = counter("perigee_router_attempts_total", "Attempts at endpoints.");
+  Family retries_ = counter("perigee_router_retries_total", "Attempts after the first one of a request.");
+  Family tokens_ = counter("perigee_router_tokens_total", "Tokens as endpoints reported them.");
+  Family errors_ =
+      counter("perigee_router_errors_total", "Errors that were answered by the router, by reason.");
+  Family shadow_ = counter("perigee_router_shadow_refusals_total",
+                           "Requests that a limit in shadow would have refused, by limit.");
+  Family added_{
+      prometheus::MetricType::Histogram, "perigee_router_added_latency_seconds",
+      "From a request's head read to its last octet sent, without waiting for its body; first attempts."};
+  Family first_{
+      prometheus::MetricType::Histogram, "perigee_router_ttft_seconds",
+      "From a request's head read to the first event with data, without waiting for the request's body."};
+  Family gaps_{prometheus::MetricType::Histogram, "perigee_router_event_gap_seconds",
+               "Between two reads of events with data; counted when the request ends."};
+};
+
+std::vector<prometheus::MetricFamily> request_families(
+    const std::vector<std::unique_ptr<ThreadMetrics>>& threads) {
+  return MetricsReading(threads).families();
+}
+
+}  // namespace perigee::router

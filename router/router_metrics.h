@@ -1,0 +1,96 @@
+// What one thread of the router counts, for Prometheus: written by that thread alone and read by any, so that
+// neither waits for the other.
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "router/durations.h"
+#include "router/request_record.h"
+
+namespace perigee::router {
+
+// A counter with one writer.
+class Count {
+ public:
+  void add(std::uint64_t more) {
+    value_.store(value_.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct DurationHistogram {
+  std::array<Count, kDurationBuckets> buckets;
+  Count sum_ns;
+
+  void add(Nanos duration);
+  void add(const DurationCounts& counts);
+};
+
+// Of one model of one service.
+struct ModelSeries {
+  static constexpr std::size_t kClasses = 6;  // of status codes; 0: none was sent
+  enum Token : std::uint8_t { prompt, completion, cached, reasoning, kTokens };
+
+  std::string service;
+  std::string model;
+  std::array<std::array<Count, kClasses>, static_cast<std::size_t>(Ending::count_)> requests;
+  Count attempts;
+  Count retries;
+  std::array<Count, kTokens> tokens;
+  DurationHistogram added;  // from head to sent, without the wait for the body
+  DurationHistogram first_event;
+  DurationHistogram gaps;
+};
+
+class ThreadMetrics {
+ public:
+  // Models with series of their own; further ones share one, named "other". Policies name fewer; those of
+  // earlier ones stay.
+  static constexpr std::size_t kMaxSeries = 1000;
+  static constexpr std::size_t kMaxReasons = 128;
+
+  ThreadMetrics();
+  void take(const RequestRecord& record);
+
+ private:
+  friend class MetricsReading;
+  struct Reason {
+    std::string code;
+    Count count;
+  };
+  // Grows at its end, and never moves: who reads sees the first `size` entries.
+  template <class T, std::size_t kMax>
+  struct Table {
+    std::array<std::atomic<T*>, kMax + 1> entries{};  // with "other" as the first one
+    std::atomic<std::size_t> size{0};
+    std::vector<std::unique_ptr<T>> owned;
+    std::unordered_map<std::string, T*> index;
+
+    T& add(const std::string& key);
+  };
+
+  ModelSeries& series(const RequestRecord& record);
+  static Count& reason(Table<Reason, kMaxReasons>& table, const std::string& code);
+
+  Table<ModelSeries, kMaxSeries> series_;
+  Table<Reason, kMaxReasons> reasons_;
+  Table<Reason, kMaxReasons> shadows_;
+  std::string key_;
+};
+
+// The sum of all threads, as metrics perigee_router_*.
+[[nodiscard]] std::vector<prometheus::MetricFamily> request_families(
+    const std::vector<std::unique_ptr<ThreadMetrics>>& threads);
+
+}  // namespace perigee::router

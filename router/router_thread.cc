@@ -1,0 +1,191 @@
+#include "router/router_thread.h"
+
+#include <algorithm>
+
+namespace perigee::router {
+namespace {
+
+void add(ListenerCounters& sum, const ListenerCounters& more) {
+  sum.accepted += more.accepted;
+  sum.over_limit += more.over_limit;
+  sum.over_source_limit += more.over_source_limit;
+  sum.proxy_refused += more.proxy_refused;
+  sum.greeting_late += more.greeting_late;
+  sum.handshake_failed += more.handshake_failed;
+  sum.out_of_descriptors += more.out_of_descriptors;
+}
+
+}  // namespace
+
+void ThreadCounters::add(const ThreadCounters& other) {
+  pool.reused += other.pool.reused;
+  pool.opened += other.pool.opened;
+  pool.closed_by_endpoint += other.pool.closed_by_endpoint;
+  pool.closed_idle += other.pool.closed_idle;
+  pool.closed_full += other.pool.closed_full;
+  idle += other.idle;
+  connections += other.connections;
+  greeting += other.greeting;
+  for (const auto& [name, counters] : other.listeners) perigee::router::add(listeners[name], counters);
+}
+
+Result<std::unique_ptr<RouterThread>> RouterThread::create(SharedCounters& shared, RecordSink& records) {
+  auto loop = Loop::create();
+  if (!loop) return loop.error();
+  return std::unique_ptr<RouterThread>(new RouterThread(std::move(*loop), shared, records));
+}
+
+RouterThread::RouterThread(std::unique_ptr<Loop> loop, SharedCounters& shared, RecordSink& records)
+    : loop_(std::move(loop)),
+      scratch_{std::vector<char>(kScratchOctets), std::vector<char>(kScratchOctets)},
+      pool_(*loop_, PoolLimits{}),
+      context_{*loop_,  pool_,  scratch_[0], scratch_[1],
+               records, shared, {},          std::make_shared<const RouterSnapshot>()} {}
+
+RouterThread::~RouterThread() {
+  if (!thread_.joinable()) return;
+  loop_->post([this] {
+    doors_.clear();
+    spawn(end_all());
+  });
+  thread_.join();
+}
+
+// Ends every connection, then the loop: they use what is destroyed with it.
+Task<void> RouterThread::end_all() {
+  Signal signal(loop_->ready());
+  Timer timer(loop_->timers(), signal);
+  context_.draining = context_.drain_over = true;
+  while (!connections_.alone()) {
+    ClientConnection::wake_all(connections_);
+    timer.arm(loop_->now() + TimerWheel::kTick);
+    co_await signal.wait();
+  }
+  pool_.close_all();
+  loop_->stop();
+}
+
+void RouterThread::start() {
+  thread_ = std::thread([this] { loop_->run(); });
+}
+
+bool RouterThread::Door::serves(const Policy::Listener& other) const {
+  return policy.name == other.name && policy.address == other.address && policy.port == other.port &&
+         policy.proxy_protocol == other.proxy_protocol &&
+         policy.limits.handshake_time == other.limits.handshake_time;
+}
+
+std::future<Result<void>> RouterThread::prepare(std::shared_ptr<const RouterSnapshot> snapshot,
+                                                std::vector<std::shared_ptr<ConnectionLimit>> limits) {
+  auto promise = std::make_shared<std::promise<Result<void>>>();
+  auto future = promise->get_future();
+  loop_->post([this, promise, snapshot = std::move(snapshot), limits = std::move(limits)] {
+    promise->set_value(open_doors(*snapshot, limits));
+  });
+  return future;
+}
+
+Result<void> RouterThread::open_doors(const RouterSnapshot& snapshot,
+                                      const std::vector<std::shared_ptr<ConnectionLimit>>& limits) {
+  std::erase_if(doors_,
+                [](const Door& door) { return door.new_door; });  // of a snapshot that was not adopted
+  for (std::size_t i = 0; i < snapshot.listeners.size(); ++i) {
+    const Policy::Listener& policy = snapshot.listeners[i].policy;
+    const bool have = std::ranges::any_of(doors_, [&](const Door& door) { return door.serves(policy); });
+    if (have) continue;
+    ListenerSettings settings;
+    settings.index = i;
+    settings.address = policy.address;
+    settings.port = policy.port;
+    settings.tls = snapshot.listeners[i].tls;
+    settings.proxy_required = policy.proxy_protocol.require;
+    settings.proxy_from = policy.proxy_protocol.from;
+    settings.greeting_time = policy.limits.handshake_time;
+    auto place = std::make_shared<ListenerPlace>(policy.name, std::nullopt);
+    auto listener = Listener::open(*loop_, std::move(settings), limits[i], [this, place](Accepted accepted) {
+      ClientConnection::start(context_, std::move(accepted), place, connections_);
+    });
+    if (!listener) {
+      std::erase_if(doors_, [](const Door& door) { return door.new_door; });
+      return listener.error();
+    }
+    (*listener)->pause();
+    doors_.emplace_back(std::move(place), policy, std::move(*listener));
+  }
+  return {};
+}
+
+void RouterThread::adopt(std::shared_ptr<const RouterSnapshot> snapshot) {
+  loop_->post([this, snapshot = std::move(snapshot)]() mutable { swap(std::move(snapshot)); });
+}
+
+void RouterThread::swap(std::shared_ptr<const RouterSnapshot> snapshot) {
+  context_.snapshot = std::move(snapshot);
+  const auto& listeners = context_.snapshot->listeners;
+  for (Door& door : doors_) {
+    const auto found =
+        std::ranges::find_if(listeners, [&](const auto& each) { return door.serves(each.policy); });
+    if (found == listeners.end()) {
+      door.place->index.reset();
+      continue;
+    }
+    door.place->index = static_cast<std::size_t>(found - listeners.begin());
+    door.listener->use_tls(found->tls);
+    if (door.new_door && !context_.draining) door.listener->resume();
+    door.new_door = false;
+  }
+  close_doors([](const Door& door) { return !door.place->index; });
+  PoolLimits limits;
+  limits.idle = context_.snapshot->settings.pool_idle;
+  pool_.change(limits);
+}
+
+void RouterThread::drain() {
+  loop_->post([this] {
+    context_.draining = true;
+    close_doors(
+        [](const Door&) { return true; });  // whoever else holds the sockets goes on with what waits in them
+    ClientConnection::wake_all(connections_);
+  });
+}
+
+void RouterThread::end_drain() {
+  loop_->post([this] {
+    context_.drain_over = true;
+    ClientConnection::wake_all(connections_);
+  });
+}
+
+template <class Pick>
+void RouterThread::close_doors(Pick pick) {
+  for (const Door& door : doors_)
+    if (pick(door)) perigee::router::add(closed_[door.policy.name], door.listener->counters());
+  std::erase_if(doors_, pick);
+}
+
+std::future<ThreadCounters> RouterThread::counters() {
+  auto promise = std::make_shared<std::promise<ThreadCounters>>();
+  auto future = promise->get_future();
+  loop_->post([this, promise] {
+    ThreadCounters counters;
+    counters.pool = pool_.counters();
+    counters.idle = pool_.idle();
+    counters.connections = ClientConnection::count(connections_);
+    counters.listeners = closed_;
+    for (const Door& door : doors_) {
+      counters.greeting += door.listener->greeting();
+      perigee::router::add(counters.listeners[door.policy.name], door.listener->counters());
+    }
+    promise->set_value(std::move(counters));
+  });
+  return future;
+}
+
+std::future<std::size_t> RouterThread::connections() {
+  auto promise = std::make_shared<std::promise<std::size_t>>();
+  auto future = promise->get_future();
+  loop_->post([this, promise] { promise->set_value(ClientConnection::count(connections_)); });
+  return future;
+}
+
+}  // namespace perigee::router

@@ -1,0 +1,355 @@
+#include "router/session.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "router/admission.h"
+#include "router/header_rules.h"
+
+namespace perigee::router {
+namespace {
+
+constexpr Nanos kBodyGrace = std::chrono::seconds(10);  // before the rate of a body is looked at
+constexpr std::size_t kLoggedModel = 64;                // of what a client asked for
+
+ApiError no_endpoint(const Decision& decision, Instant now) {
+  ApiError error;
+  error.status = 503;
+  error.code = "no_endpoint";
+  error.message = "no endpoint of this model can take the request now";
+  error.retry_after = std::chrono::seconds(1);
+  if (!decision.retry_at.never() && decision.retry_at > now) {
+    error.retry_after = std::chrono::ceil<std::chrono::milliseconds>(decision.retry_at - now);
+  }
+  return error;
+}
+
+}  // namespace
+
+Session::Session(ThreadContext& thread, Exchange& exchange, Signal& signal, std::size_t listener)
+    : thread_(thread),
+      exchange_(exchange),
+      signal_(signal),
+      snapshot_(thread.snapshot),
+      listener_(snapshot_->listeners[listener]),
+      service_(snapshot_->services[listener_.service]),
+      timer_(thread.loop.timers(), signal),
+      budget_(thread.shared.retries),
+      body_(exchange, thread.shared.held,
+            {limits().body_octets, snapshot_->settings.body_hold, snapshot_->settings.held_octets}) {}
+
+Task<void> Session::run() {
+  bool on = open() && admit();
+  if (on) on = co_await read();
+  if (on) on = route();
+  if (on && key_ != nullptr && key_->limits.any()) on = co_await reserve();
+  if (on) co_await attempts();
+  co_await deliver();
+  finish();
+}
+
+// By the head alone: who asks, for what.
+bool Session::open() {
+  const Head& head = exchange_.head();
+  record_.begun = thread_.loop.now();
+  record_.request_id = thread_.names.request_id(head.find(FieldName::x_request_id).value_or(""));
+  trace_ = thread_.names.trace(head.find(FieldName::traceparent));
+  record_.trace_id = trace_.trace();
+  record_.client = exchange_.client().address;
+  record_.service = service_.name;
+  const std::string_view retry = head.find(FieldName::x_stainless_retry_count).value_or("");
+  std::from_chars(retry.data(), retry.data() + retry.size(), record_.client_retry);
+  operation_ = match_operation(head.method(), split_target(head.target()).path);
+  if (!operation_) return answer(unknown_path(head.method()), Ending::refused);
+  record_.operation = operation_->operation;
+  return true;
+}
+
+bool Session::admit() {
+  const Identity identity = identify(*snapshot_, service_, exchange_.head());
+  if (identity.error) return answer(*identity.error, Ending::refused);
+  key_ = identity.key;
+  if (key_ != nullptr) {
+    record_.key = key_->id;
+    record_.tenant = key_->tenant;
+  }
+  if (const auto error = body_.expect(operation_info(operation_->operation).body)) {
+    return answer(*error, Ending::refused);
+  }
+  exchange_.admit_body();
+  return true;
+}
+
+Instant Session::body_due() const {
+  return record_.begun + kBodyGrace +
+         std::chrono::nanoseconds(body_.size() * 1'000'000'000ULL / limits().min_body_rate);
+}
+
+// Until the model is known and enough of the body is there to send it.
+Task<bool> Session::read() {
+  while (true) {
+    const auto progress = body_.read();
+    if (progress == HeldBody::Progress::routable) break;
+    if (progress == HeldBody::Progress::refused) co_return answer(body_.error(), Ending::refused);
+    if (progress == HeldBody::Progress::gone || exchange_.gone()) {
+      record_.ending = Ending::client_gone;
+      co_return false;
+    }
+    if (thread_.drain_over) {
+      record_.ending = Ending::drained;
+      co_return false;
+    }
+    if (timer_.expired() && thread_.loop.now() >= body_due()) {
+      ApiError error;
+      error.status = 408;
+      error.code = "body_too_slow";
+      error.message = "the request body comes too slowly";
+      co_return answer(error, Ending::client_stalled);
+    }
+    if (!timer_.armed()) timer_.arm(body_due());
+    co_await signal_.wait();
+  }
+  timer_.disarm();
+  record_.body_wait = thread_.loop.now() - record_.begun;
+  co_return true;
+}
+
+bool Session::route() {
+  if (operation_info(operation_->operation).family == ApiFamily::models) {
+    answer_models();
+    return false;
+  }
+  if (!name_model() || !place()) return false;
+  body_.prepare(pool_->served_name, key_ != nullptr && key_->limits.tokens.has_value());
+  return true;
+}
+
+bool Session::name_model() {
+  const std::string_view asked = body_.model();
+  record_.model_asked = asked.substr(0, kLoggedModel);
+  if (asked.empty()) {
+    ApiError error;
+    error.status = 400;
+    error.code = "missing_model";
+    error.param = "model";
+    error.message = "the request must name a model";
+    return answer(error, Ending::refused);
+  }
+  model_ = service_.model(asked);
+  if (model_ == nullptr || (key_ != nullptr && !key_->may_use(model_->name)))
+    return answer(unknown_model(asked), Ending::refused);
+  record_.model = model_->name;
+  record_.streamed = body_.stream();
+  return true;
+}
+
+// In which regions, and whether at the canary. Where the canary may not be used, the model's own endpoints
+// may.
+bool Session::place() {
+  choice_.regions = common_regions(*snapshot_, service_, key_, exchange_.head());
+  const auto sticky = sticky_of(key_, exchange_.head());
+  record_.canary = takes_canary(*model_, sticky.value_or(thread_.names.number())) &&
+                   has_candidate(*snapshot_, model_->canary, choice_.regions);
+  pool_ = record_.canary ? &model_->canary : &model_->pool;
+  record_.model_served = pool_->served_name;
+  const bool somewhere = has_candidate(*snapshot_, *pool_, choice_.regions);
+  if (choice_.regions == 0 || (!somewhere && !pool_->candidates.empty()))
+    return answer(outside_residency(), Ending::refused);
+  return true;
+}
+
+Task<bool> Session::reserve() {
+  estimate_ =
+      estimate_tokens(operation_->operation, body_.json(), exchange_.body_length().value_or(body_.size()));
+  reservation_ = co_await Limiter::reserve(*key_, estimate_.all(), thread_.loop.now());
+  record_.would_refuse = reservation_.would_refuse();
+  if (reservation_.error()) co_return answer(*reservation_.error(), Ending::shed);
+  co_return true;
+}
+
+// The next endpoint, and the right to try it.
+bool Session::pick() {
+  const Instant now = thread_.loop.now();
+  for (std::size_t tries = 0; tries <= kMaxTried; ++tries) {
+    const std::uint64_t random = thread_.names.number();
+    decision_ = choose(*snapshot_, *pool_, choice_, now,
+                       {static_cast<std::uint32_t>(random), static_cast<std::uint32_t>(random >> 32U)});
+    if (!decision_.endpoint) return false;
+    permit_ =
+        perigee::router::admit(*snapshot_->endpoints[*decision_.endpoint].counters, decision_.panic, now);
+    if (permit_.granted) break;
+  }
+  if (!permit_.granted) return false;
+  const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
+  choice_.add_tried(*decision_.endpoint);
+  record_.endpoint = endpoint.name;
+  record_.pop = endpoint.pop;
+  record_.link = endpoint.link;
+  ++record_.attempts;
+  return true;
+}
+
+void Session::write_head() {
+  const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
+  EndpointRequestHead head;
+  head.method = exchange_.head().method_text();
+  head.target = exchange_.head().target();
+  head.host = endpoint.target.host;
+  head.authorization = endpoint.credential;
+  head.request_id = record_.request_id;
+  const std::string trace = trace_.text();
+  head.traceparent = trace;
+  const auto length = body_.wire_length();
+  head.body = length ? (*length == 0 ? BodyKind::none : BodyKind::length) : BodyKind::chunked;
+  head.length = length.value_or(0);
+  endpoint_head_.clear();
+  write_request_head(endpoint_head_, head, exchange_.head());
+  answer_fields_.clear();
+  answer_fields_ += reservation_.fields(thread_.loop.now());
+  if (listener_.policy.diagnostics || (key_ != nullptr && key_->diagnostics)) {
+    answer_fields_ += "x-gateway-destination-endpoint-served: " + endpoint.name + "\r\n";
+  }
+}
+
+// One endpoint after another until one answers or no more may be tried.
+Task<void> Session::attempts() {
+  Relay relay(exchange_, record_, operation_info(operation_->operation).stream);
+  bool fresh = false;
+  while (fresh || pick()) {
+    if (!fresh) write_head();
+    const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
+    const AttemptTask task{endpoint,         pool_,
+                           model_->timeouts, limits(),
+                           endpoint_head_,   !body_.wire_length(),
+                           answer_fields_,   record_.begun + model_->timeouts.total};
+    AttemptEnd end;
+    {
+      const InFlight in_flight(*endpoint.counters);
+      Attempt attempt(thread_, exchange_, signal_, body_, relay, record_, task);
+      end = co_await attempt.run(fresh);
+    }
+    const bool again = end.stale && !fresh && body_.rewind();  // outside the budget: no endpoint saw it
+    if (!again)
+      report(*endpoint.counters, permit_, end.result, snapshot_->settings.breaker, thread_.loop.now());
+    if (!again && conclude(std::move(end))) co_return;
+    fresh = again;
+    relay.forget();
+  }
+  answer(error_.message.empty() ? no_endpoint(decision_, thread_.loop.now()) : error_,
+         timed_out_             ? Ending::timed_out
+         : record_.attempts > 0 ? Ending::endpoint_failed
+                                : Ending::no_endpoint);
+}
+
+// Whether the request is over with this attempt.
+bool Session::conclude(AttemptEnd end) {
+  switch (end.kind) {
+    case AttemptEnd::Kind::answered:
+      record_.ending = Ending::completed;
+      return true;
+    case AttemptEnd::Kind::broken_off:
+      record_.ending = Ending::broken_off;
+      return true;
+    case AttemptEnd::Kind::client_gone:
+      record_.ending = Ending::client_gone;
+      return true;
+    case AttemptEnd::Kind::client_stalled:
+      record_.ending = Ending::client_stalled;
+      if (!end.error.message.empty()) answer(end.error, Ending::client_stalled);
+      return true;
+    case AttemptEnd::Kind::body_refused:
+      answer(end.error, Ending::refused);
+      return true;
+    case AttemptEnd::Kind::drained:
+      if (record_.status == 0) answer(end.error, Ending::drained);
+      record_.ending = Ending::drained;
+      return true;
+    case AttemptEnd::Kind::failed:
+      answer(end.error, end.timed_out ? Ending::timed_out : Ending::endpoint_failed);
+      return true;
+    case AttemptEnd::Kind::elsewhere:
+      error_ = std::move(end.error);
+      timed_out_ = end.timed_out;
+      if (body_.rewind() && budget_.take(snapshot_->settings)) return false;
+      answer(error_, timed_out_ ? Ending::timed_out : Ending::endpoint_failed);
+      return true;
+  }
+  return true;
+}
+
+// The last octets may still wait for the client to take them.
+Task<void> Session::deliver() {
+  while (exchange_.unsent() > 0 && !exchange_.gone() && !thread_.drain_over) {
+    const std::size_t before = exchange_.unsent();
+    exchange_.flush();
+    if (exchange_.unsent() == 0) break;
+    if (timer_.expired()) {
+      record_.ending = Ending::client_stalled;
+      exchange_.abandon();
+      break;
+    }
+    if (!timer_.armed() || exchange_.unsent() < before) timer_.arm(thread_.loop.now() + limits().write_stall);
+    co_await signal_.wait();
+  }
+}
+
+void Session::finish() {
+  record_.ended = thread_.loop.now();
+  record_.wall = thread_.loop.wall_now();
+  record_.octets_in = exchange_.octets_in();
+  record_.octets_out = exchange_.octets_out();
+  reservation_.settle(tokens_used(record_, estimate_).all());
+  thread_.records.take(record_);
+}
+
+// An answer of our own; false, so that a step can end with it.
+bool Session::answer(const ApiError& error, Ending ending) {
+  record_.ending = ending;
+  record_.error = error.code;
+  record_.status = error.status;
+  if (exchange_.gone()) return false;
+  const std::string body = error_body(error);
+  std::string fields = error_fields(error) + reservation_.fields(thread_.loop.now());
+  if (error.status == 401) fields += "WWW-Authenticate: Bearer\r\n";  // RFC 9110 section 11.6.1
+  AnswerHead head;
+  head.status = error.status;
+  head.length = body.size();
+  head.request_id = record_.request_id;
+  head.more_fields = fields;
+  head.content_type = "application/json";
+  exchange_.start(head);
+  const std::string_view part = body;
+  exchange_.end({&part, 1});
+  return false;
+}
+
+void Session::answer_models() {
+  const auto visible = [this](const RouterSnapshot::Model& model) {
+    return key_ == nullptr || key_->may_use(model.name);
+  };
+  std::vector<PublicModel> models;
+  for (const RouterSnapshot::Model& model : service_.models)
+    if (visible(model)) models.push_back({model.name, model.pool.served_name});
+  std::string body;
+  if (operation_->operation == Operation::models_get) {
+    const RouterSnapshot::Model* model = service_.model(operation_->id);
+    if (model == nullptr || !visible(*model)) {
+      answer(unknown_model(operation_->id), Ending::refused);
+      return;
+    }
+    body = model_body({model->name, model->pool.served_name}, {});
+  } else {
+    body = models_body(models, {});
+  }
+  AnswerHead head;
+  head.length = body.size();
+  head.request_id = record_.request_id;
+  head.content_type = "application/json";
+  record_.status = head.status;
+  record_.ending = Ending::answered_here;
+  exchange_.start(head);
+  const std::string_view part = body;
+  exchange_.end({&part, 1});
+}
+
+}  // namespace perigee::router

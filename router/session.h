@@ -1,0 +1,73 @@
+// THE REQUEST'S JOURNEY: read, admit, route, connect, relay, finish. One Session is one request of a client;
+// it sees the client as an Exchange, and endpoints through attempts, one after another.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "router/attempt.h"
+#include "router/choose.h"
+#include "router/held_body.h"
+#include "router/limiter.h"
+#include "router/retry_budget.h"
+#include "router/thread_context.h"
+
+namespace perigee::router {
+
+class Session {
+ public:
+  // `signal` is raised by whatever `exchange` waits for. `listener`: index into the thread's snapshot.
+  Session(ThreadContext& thread, Exchange& exchange, Signal& signal, std::size_t listener);
+
+  // Until the answer is out, or nobody waits for it.
+  Task<void> run();
+
+ private:
+  bool open();
+  bool admit();
+  Task<bool> read();
+  bool route();
+  bool name_model();
+  bool place();
+  Task<bool> reserve();
+  Task<void> attempts();
+  bool pick();
+  bool conclude(AttemptEnd end);
+  Task<void> deliver();
+  void finish();
+
+  bool answer(const ApiError& error, Ending ending);
+  void answer_models();
+  void write_head();
+  [[nodiscard]] const Policy::Listener::Limits& limits() const { return listener_.policy.limits; }
+  [[nodiscard]] Instant body_due() const;
+
+  ThreadContext& thread_;
+  Exchange& exchange_;
+  Signal& signal_;
+  // What the request is decided by, for all its life.
+  const std::shared_ptr<const RouterSnapshot> snapshot_;
+  const RouterSnapshot::Listener& listener_;
+  const RouterSnapshot::Service& service_;
+
+  Timer timer_;
+  RetryBudget budget_;
+  HeldBody body_;
+  std::optional<OperationMatch> operation_;
+  const ApiKey* key_ = nullptr;  // null: nobody in particular
+  TokenEstimate estimate_;
+  Reservation reservation_;
+  const RouterSnapshot::Model* model_ = nullptr;
+  const RouterSnapshot::Pool* pool_ = nullptr;
+  ChoiceRequest choice_;
+  Decision decision_;
+  BreakerPermit permit_;
+  TraceParent trace_;
+  std::string endpoint_head_;
+  std::string answer_fields_;
+  ApiError error_;  // of the last attempt
+  bool timed_out_ = false;
+  RequestRecord record_;
+};
+
+}  // namespace perigee::router

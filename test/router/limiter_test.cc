@@ -1,0 +1,168 @@
+#include "router/limiter.h"
+
+#include <gmock/gmock.h>
+
+#include <thread>
+#include <vector>
+
+namespace perigee::router {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+constexpr Instant kNow{1'000'000'000'000};
+
+class LimiterTest : public ::testing::Test {
+ protected:
+  LimiterTest() { key.counters = std::make_shared<KeyCounters>(); }
+  Reservation reserve(std::uint64_t tokens = 1, Instant now = kNow) {
+    Reservation out;
+    const auto run = [&]() -> Task<void> { out = co_await Limiter::reserve(key, tokens, now); };
+    spawn(run());
+    return out;
+  }
+  bool granted(std::uint64_t tokens = 1, Instant now = kNow) { return !reserve(tokens, now).error(); }
+
+  ApiKey key;
+};
+
+TEST_F(LimiterTest, AMinutesWorthAtOnceThenEvenly) {
+  key.limits.requests = 60;
+  for (int i = 0; i < 60; ++i) EXPECT_TRUE(granted()) << i;
+  const Reservation refused = reserve();
+  ASSERT_TRUE(refused.error());
+  EXPECT_EQ(refused.error()->status, 429U);
+  EXPECT_EQ(refused.error()->code, "rate_limit_exceeded");
+  EXPECT_EQ(refused.error()->retry_after, 1s);
+  EXPECT_FALSE(granted(1, kNow + 999ms));
+  EXPECT_TRUE(granted(1, kNow + 1s));
+  EXPECT_FALSE(granted(1, kNow + 1s));
+  int later = 0;
+  while (granted(1, kNow + 10min)) ++later;
+  EXPECT_EQ(later, 60);
+}
+
+TEST_F(LimiterTest, ExactOverThreads) {
+  key.limits.requests = 1000;
+  std::atomic<int> granted_count = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 1000; ++i)
+        if (take(key.counters->requests_whole_at, 1000, 1, kNow).granted) ++granted_count;
+    });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(granted_count, 1000);
+}
+
+TEST_F(LimiterTest, ConcurrencyIsGivenBack) {
+  key.limits.concurrency = 2;
+  {
+    const Reservation one = reserve();
+    const Reservation two = reserve();
+    EXPECT_FALSE(one.error());
+    EXPECT_FALSE(two.error());
+    EXPECT_TRUE(reserve().error());
+    EXPECT_EQ(key.counters->in_flight, 2U);
+  }
+  EXPECT_EQ(key.counters->in_flight, 0U);
+  EXPECT_TRUE(granted());
+}
+
+TEST_F(LimiterTest, OneLimitThatRefusesTakesNothingOfTheOthers) {
+  key.limits.concurrency = 5;
+  key.limits.requests = 10;
+  key.limits.tokens = 100;
+  EXPECT_FALSE(granted(101));
+  EXPECT_EQ(key.counters->in_flight, 0U);
+  EXPECT_EQ(allowance(key.counters->requests_whole_at, 10, kNow).remaining, 10U);
+  EXPECT_EQ(allowance(key.counters->tokens_whole_at, 100, kNow).remaining, 100U);
+}
+
+TEST_F(LimiterTest, WhatCanNeverFitIsNotToBeRetried) {
+  key.limits.tokens = 100;
+  const Reservation refused = reserve(101);
+  ASSERT_TRUE(refused.error());
+  EXPECT_FALSE(refused.error()->retry_after);
+  EXPECT_EQ(refused.error()->should_retry, false);
+}
+
+TEST_F(LimiterTest, TokensAreSettledByWhatWasUsed) {
+  key.limits.tokens = 1000;
+  Reservation request = reserve(800);
+  EXPECT_FALSE(granted(300));
+  request.settle(100);
+  EXPECT_EQ(allowance(key.counters->tokens_whole_at, 1000, kNow).remaining, 900U);
+  Reservation greedy = reserve(10);
+  greedy.settle(2890);  // 2990 in all: two minutes of debt, less ten
+  EXPECT_EQ(allowance(key.counters->tokens_whole_at, 1000, kNow).remaining, 0U);
+  EXPECT_FALSE(granted(1, kNow + 119s));
+  EXPECT_TRUE(granted(1, kNow + 120s));
+}
+
+TEST_F(LimiterTest, ShadowRefusesNothingAndOwesNothing) {
+  key.limits.tokens = 1000;
+  key.limits.concurrency = 1;
+  key.limits.shadow = true;
+  const Reservation held = reserve(10);
+  EXPECT_EQ(held.would_refuse(), "");
+  Reservation over = reserve(10);
+  EXPECT_FALSE(over.error());
+  EXPECT_EQ(over.would_refuse(), "concurrency");
+  over.settle(100'000);
+  EXPECT_EQ(allowance(key.counters->tokens_whole_at, 1000, kNow).remaining, 990U);
+  EXPECT_EQ(key.counters->in_flight, 1U);
+}
+
+TEST_F(LimiterTest, HeaderLines) {
+  key.limits.requests = 60;
+  key.limits.tokens = 1000;
+  const Reservation request = reserve(500);
+  const std::string fields = request.fields(kNow);
+  EXPECT_THAT(fields, HasSubstr("x-ratelimit-limit-requests: 60\r\n"));
+  EXPECT_THAT(fields, HasSubstr("x-ratelimit-remaining-requests: 59\r\n"));
+  EXPECT_THAT(fields, HasSubstr("x-ratelimit-reset-requests: 1s\r\n"));
+  EXPECT_THAT(fields, HasSubstr("x-ratelimit-remaining-tokens: 500\r\n"));
+  EXPECT_THAT(fields, HasSubstr("x-ratelimit-reset-tokens: 30s\r\n"));
+  EXPECT_THAT(request.fields(kNow + 29'950ms), HasSubstr("x-ratelimit-reset-tokens: 50ms\r\n"));
+  EXPECT_EQ(Reservation().fields(kNow), "");
+}
+
+TEST(Tokens, AreEstimatedByTheBodyAndTheLimitAsked) {
+  JsonFacts facts;
+  EXPECT_EQ(estimate_tokens(Operation::chat, &facts, 400).all(), 101 + kReservedCompletion);
+  facts.max_tokens = 20;
+  EXPECT_EQ(estimate_tokens(Operation::chat, &facts, 400).all(), 121U);
+  facts.n = 3;
+  EXPECT_EQ(estimate_tokens(Operation::responses_create, &facts, 400).completion, 60U);
+  facts.max_tokens = ~std::uint64_t{0};
+  facts.n = ~std::uint64_t{0};
+  EXPECT_EQ(estimate_tokens(Operation::chat, &facts, 0).completion, 128 * kReservedCompletion);
+  EXPECT_EQ(estimate_tokens(Operation::embeddings, &facts, 400).all(), 101U);
+  EXPECT_EQ(estimate_tokens(Operation::audio_transcriptions, nullptr, 1 << 20U).all(), 0U);
+}
+
+TEST(Tokens, AreUsedAsTheEndpointSaysOrTheEventsTell) {
+  const TokenEstimate estimate{100, 50};
+  RequestRecord record;
+  EXPECT_EQ(tokens_used(record, estimate).all(), 0U);  // never sent
+  record.sent = kNow;
+  record.ending = Ending::endpoint_failed;
+  EXPECT_EQ(tokens_used(record, estimate).all(), 0U);
+  record.ending = Ending::client_gone;
+  EXPECT_EQ(tokens_used(record, estimate).all(), 100U);
+  record.streamed = true;
+  record.first_event = kNow;
+  record.events = 7;
+  EXPECT_EQ(tokens_used(record, estimate).all(), 107U);
+  record.usage = TokenUsage{20, 5, 0, 0};
+  EXPECT_EQ(tokens_used(record, estimate).all(), 25U);
+  record.usage.reset();
+  record.streamed = false;
+  record.status = 400;
+  EXPECT_EQ(tokens_used(record, estimate).all(), 0U);
+}
+
+}  // namespace
+}  // namespace perigee::router

@@ -1,0 +1,262 @@
+// A router on loopback between clients and endpoints of the test's own: real sockets, real threads, a real
+// policy.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "router/router.h"
+#include "router/socket_address.h"
+#include "steering/policy_yaml.h"
+
+namespace perigee::router {
+
+inline const IpAddress kHere = IpAddress::v4(127, 0, 0, 1);
+
+// A blocking socket, and what was read from it.
+class Peer {
+ public:
+  explicit Peer(int fd) : fd_(fd) {}
+  static std::unique_ptr<Peer> connect(std::uint16_t port) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const SocketAddress to(kHere, port);
+    EXPECT_EQ(::connect(fd, to.get(), to.size()), 0);
+    return std::make_unique<Peer>(fd);
+  }
+  Peer(const Peer&) = delete;
+  Peer& operator=(const Peer&) = delete;
+  ~Peer() { close(); }
+
+  void send(std::string_view text) const { ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL); }
+  // Reads until `text` has come; false: the peer closed first, or nothing came for ten seconds.
+  bool read_until(std::string_view text) {
+    while (seen_.find(text) == std::string::npos) {
+      if (!read_some()) return false;
+    }
+    return true;
+  }
+  // Everything to the end.
+  const std::string& read_all() {
+    while (read_some()) {
+    }
+    return seen_;
+  }
+  // A head and, by its Content-Length or chunks, its body; what follows stays. "" at the end.
+  std::string read_message() {
+    if (!read_until("\r\n\r\n")) return "";
+    std::size_t end = seen_.find("\r\n\r\n") + 4;
+    const std::string head = seen_.substr(0, end);
+    if (const auto at = head.find("ontent-Length: "); at != std::string::npos) {
+      end += std::stoul(head.substr(at + 15));
+      while (seen_.size() < end) {
+        if (!read_some()) break;
+      }
+    } else if (head.find("chunked") != std::string::npos) {
+      if (!read_until("0\r\n\r\n")) return std::exchange(seen_, "");
+      end = seen_.find("0\r\n\r\n") + 5;
+    }
+    std::string message = seen_.substr(0, end);
+    seen_.erase(0, end);
+    return message;
+  }
+  // The peer ended or reset its side.
+  bool wait_closed() {
+    while (read_some()) {
+    }
+    return closed_;
+  }
+  [[nodiscard]] const std::string& seen() const { return seen_; }
+  void reset() {
+    const linger now{1, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    close();
+  }
+  void close() {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+
+ private:
+  bool read_some() {
+    pollfd wait{fd_, POLLIN, 0};
+    if (::poll(&wait, 1, 10'000) != 1) return false;
+    char octets[65536];
+    const ssize_t got = ::recv(fd_, octets, sizeof octets, 0);
+    if (got <= 0) {
+      closed_ = true;
+      return false;
+    }
+    seen_.append(octets, static_cast<std::size_t>(got));
+    return true;
+  }
+
+  int fd_;
+  std::string seen_;
+  bool closed_ = false;
+};
+
+// An endpoint: each of its connections is a thread that runs the script.
+class ScriptedEndpoint {
+ public:
+  using Script = std::function<void(Peer&)>;
+
+  explicit ScriptedEndpoint(Script script) : script_(std::move(script)), listener_(open_socket()) {
+    port_ = SocketAddress::of_socket(listener_).port();
+    accepting_ = std::thread([this] { accept(); });
+  }
+  ~ScriptedEndpoint() {
+    ::shutdown(listener_, SHUT_RDWR);
+    accepting_.join();
+    for (std::thread& thread : threads_) thread.join();
+    ::close(listener_);
+  }
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] int connections() const { return connections_; }
+
+  static int open_socket() {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const SocketAddress any(kHere, 0);
+    EXPECT_EQ(::bind(fd, any.get(), any.size()), 0);
+    EXPECT_EQ(::listen(fd, 64), 0);
+    return fd;
+  }
+  // A port on which nobody listens.
+  static std::uint16_t free_port() {
+    const int fd = open_socket();
+    const std::uint16_t port = SocketAddress::of_socket(fd).port();
+    ::close(fd);
+    return port;
+  }
+
+ private:
+  void accept() {
+    while (true) {
+      const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+      if (fd < 0) return;
+      ++connections_;
+      threads_.emplace_back([this, fd] {
+        Peer peer(fd);
+        script_(peer);
+      });
+    }
+  }
+
+  Script script_;
+  int listener_;
+  std::uint16_t port_ = 0;
+  std::atomic<int> connections_ = 0;
+  std::list<std::thread> threads_;
+  std::thread accepting_;
+};
+
+inline std::string json_answer(std::string_view body, unsigned status = 200, std::string_view fields = "") {
+  return "HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Type: application/json\r\n" +
+         std::string(fields) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         std::string(body);
+}
+inline constexpr std::string_view kEventHead =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+inline std::string chunk(std::string_view text) {
+  char size[20];
+  std::snprintf(size, sizeof size, "%zx\r\n", text.size());
+  return size + std::string(text) + "\r\n";
+}
+inline std::string chat(std::string_view body, std::string_view fields = "") {
+  return "POST /v1/chat/completions HTTP/1.1\r\nHost: api.test\r\nContent-Type: application/json\r\n" +
+         std::string(fields) + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+         std::string(body);
+}
+inline constexpr std::string_view kAsk = R"({"model":"m","messages":[]})";
+inline constexpr std::string_view kAskStream = R"({"model":"m","stream":true,"messages":[]})";
+
+// Keeps every record.
+class Records : public RecordSink {
+ public:
+  void take(const RequestRecord& record) override {
+    const std::lock_guard lock(mutex_);
+    records_.push_back(record);
+    more_.notify_all();
+  }
+  // The `count`th record.
+  RequestRecord wait(std::size_t count = 1) {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(more_.wait_for(lock, std::chrono::seconds(20), [&] { return records_.size() >= count; }));
+    return records_.size() >= count ? records_[count - 1] : RequestRecord{};
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable more_;
+  std::vector<RequestRecord> records_;
+};
+
+struct RouterLab : testing::Test {
+  // One tier: endpoints e1, e2, ... on these ports. `limits`, `router`, `timeouts`: YAML of those policy
+  // keys.
+  void begin(const std::vector<std::uint16_t>& ports, std::string limits = "{}",
+             std::string router_keys = "{}", std::string timeouts = "{}") {
+    port = ScriptedEndpoint::free_port();
+    std::string text =
+        "version: 1\npop: here\npops: {here: {prefixes: [10.0.0.0/8]}}\n"
+        "interfaces: {local: {port: local0, address: 10.0.0.2/8}}\nendpoints:\n";
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+      text += "  e" + std::to_string(i + 1) + ": {pop: here, address: 10.0.0.1:" + std::to_string(ports[i]) +
+              ", health: {type: none}}\n";
+    }
+    text += "listeners:\n  public: {address: 127.0.0.1:" + std::to_string(port) + ", limits: " + limits +
+            "}\n" +
+            "services:\n  ai:\n    mode: route\n    listeners: [public]\n    models:\n      m: {endpoints: [";
+    for (std::size_t i = 0; i < ports.size(); ++i) text += (i > 0 ? ", e" : "e") + std::to_string(i + 1);
+    text += "], served_name: served, timeouts: " + timeouts + "}\n" + more_service +
+            "router: " + router_keys + "\n" + more_policy;
+    auto parsed = parse_policy(text, "policy.yaml");
+    ASSERT_TRUE(parsed) << text_of(parsed.error()) << text;
+    policy = std::move(*parsed);
+    for (Policy::Endpoint& endpoint : policy.endpoints)
+      endpoint.address = kHere;  // no endpoint of a real policy
+    router = Router::create({&records}).value();
+    const Instant now = monotonic_now();
+    const Route decided = route(policy, Conditions{}, Route{}, now);
+    const auto errors = router->prepare(policy, decided, now);
+    ASSERT_TRUE(errors.empty()) << text_of(errors);
+    router->publish(policy, decided, now);
+  }
+  std::unique_ptr<Peer> client() const { return Peer::connect(port); }
+  std::string ask(std::string_view request) const {
+    const auto peer = client();
+    peer->send(request);
+    return peer->read_message();
+  }
+  // The last steps of a request come after its record.
+  static void eventually(const std::function<bool()>& holds) {
+    const Instant deadline = monotonic_now() + std::chrono::seconds(20);
+    while (!holds() && monotonic_now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_TRUE(holds());
+  }
+  void expect_nothing_held() const {
+    eventually([&] { return router->counters().held.now == 0 && router->counters().retries.active == 0; });
+    for (const auto& endpoint : router->snapshot()->endpoints)
+      EXPECT_EQ(endpoint.counters->in_flight.load(), 0U);
+  }
+
+  std::string more_service;  // lines of the service, before begin()
+  std::string more_policy;   // at the top level
+  Records records;
+  Policy policy;
+  std::unique_ptr<Router> router;
+  std::uint16_t port = 0;
+};
+
+}  // namespace perigee::router
