@@ -173,7 +173,7 @@ TEST(HealthCheckTest, Https) {
 
 Policy policy_with(std::uint16_t port) {
   Policy policy;
-  policy.pops = {{"syd", id_from_name<PopId>("syd"), {}}};
+  policy.pops = {{"syd", id_from_name<PopId>("syd"), {}, {}}};
   Policy::Endpoint endpoint;
   endpoint.name = "one";
   endpoint.id = id_from_name<EndpointId>("one");
