@@ -13,5 +13,6 @@ Verb links_verb();
 Verb endpoints_verb();
 Verb services_verb();
 Verb explain_verb();
+Verb key_verb();
 
 }  // namespace perigee::cli
