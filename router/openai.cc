@@ -13,19 +13,15 @@ constexpr std::array kOperations = {
     OperationInfo{"completions", ApiFamily::completions, RequestBody::json, StreamForm::chunks},
     OperationInfo{"embeddings", ApiFamily::embeddings, RequestBody::json, StreamForm::none},
     OperationInfo{"responses_create", ApiFamily::responses, RequestBody::json, StreamForm::named_events},
-    OperationInfo{"responses_get", ApiFamily::responses, RequestBody::none, StreamForm::named_events},
-    OperationInfo{"responses_delete", ApiFamily::responses, RequestBody::none, StreamForm::none},
-    OperationInfo{"responses_cancel", ApiFamily::responses, RequestBody::none, StreamForm::none},
-    OperationInfo{"responses_input_items", ApiFamily::responses, RequestBody::none, StreamForm::none},
     OperationInfo{"models_list", ApiFamily::models, RequestBody::none, StreamForm::none},
     OperationInfo{"models_get", ApiFamily::models, RequestBody::none, StreamForm::none},
     OperationInfo{"rerank", ApiFamily::rerank, RequestBody::json, StreamForm::none},
     OperationInfo{"score", ApiFamily::score, RequestBody::json, StreamForm::none},
-    OperationInfo{"audio_speech", ApiFamily::audio, RequestBody::json, StreamForm::named_events},
-    OperationInfo{"audio_transcriptions", ApiFamily::audio, RequestBody::multipart, StreamForm::named_events},
+    OperationInfo{"audio_speech", ApiFamily::audio, RequestBody::json, StreamForm::open_events},
+    OperationInfo{"audio_transcriptions", ApiFamily::audio, RequestBody::multipart, StreamForm::open_events},
     OperationInfo{"audio_translations", ApiFamily::audio, RequestBody::multipart, StreamForm::none},
-    OperationInfo{"images_generations", ApiFamily::images, RequestBody::json, StreamForm::named_events},
-    OperationInfo{"images_edits", ApiFamily::images, RequestBody::multipart, StreamForm::named_events},
+    OperationInfo{"images_generations", ApiFamily::images, RequestBody::json, StreamForm::open_events},
+    OperationInfo{"images_edits", ApiFamily::images, RequestBody::multipart, StreamForm::open_events},
     OperationInfo{"images_variations", ApiFamily::images, RequestBody::multipart, StreamForm::none},
 };
 static_assert(kOperations.size() == static_cast<std::size_t>(Operation::count_));
@@ -35,40 +31,32 @@ constexpr std::size_t kMaxShownModel = 64;  // of a name in a message
 struct Template {
   Method method;
   std::string_view before;  // the path up to its parameter, or all of it
-  std::string_view after;   // what follows the parameter
-  bool parameter;
+  bool parameter;           // a model's name follows
   Operation operation;
 };
 constexpr std::array kTemplates = {
-    Template{Method::post, "/v1/chat/completions", "", false, Operation::chat},
-    Template{Method::post, "/v1/completions", "", false, Operation::completions},
-    Template{Method::post, "/v1/embeddings", "", false, Operation::embeddings},
-    Template{Method::post, "/v1/responses", "", false, Operation::responses_create},
-    Template{Method::get, "/v1/responses/", "", true, Operation::responses_get},
-    Template{Method::delete_, "/v1/responses/", "", true, Operation::responses_delete},
-    Template{Method::post, "/v1/responses/", "/cancel", true, Operation::responses_cancel},
-    Template{Method::get, "/v1/responses/", "/input_items", true, Operation::responses_input_items},
-    Template{Method::get, "/v1/models", "", false, Operation::models_list},
-    Template{Method::get, "/v1/models/", "", true, Operation::models_get},
-    Template{Method::post, "/v1/rerank", "", false, Operation::rerank},
-    Template{Method::post, "/v1/score", "", false, Operation::score},
-    Template{Method::post, "/v1/audio/speech", "", false, Operation::audio_speech},
-    Template{Method::post, "/v1/audio/transcriptions", "", false, Operation::audio_transcriptions},
-    Template{Method::post, "/v1/audio/translations", "", false, Operation::audio_translations},
-    Template{Method::post, "/v1/images/generations", "", false, Operation::images_generations},
-    Template{Method::post, "/v1/images/edits", "", false, Operation::images_edits},
-    Template{Method::post, "/v1/images/variations", "", false, Operation::images_variations},
+    Template{Method::post, "/v1/chat/completions", false, Operation::chat},
+    Template{Method::post, "/v1/completions", false, Operation::completions},
+    Template{Method::post, "/v1/embeddings", false, Operation::embeddings},
+    Template{Method::post, "/v1/responses", false, Operation::responses_create},
+    Template{Method::get, "/v1/models", false, Operation::models_list},
+    Template{Method::get, "/v1/models/", true, Operation::models_get},
+    Template{Method::post, "/v1/rerank", false, Operation::rerank},
+    Template{Method::post, "/v1/score", false, Operation::score},
+    Template{Method::post, "/v1/audio/speech", false, Operation::audio_speech},
+    Template{Method::post, "/v1/audio/transcriptions", false, Operation::audio_transcriptions},
+    Template{Method::post, "/v1/audio/translations", false, Operation::audio_translations},
+    Template{Method::post, "/v1/images/generations", false, Operation::images_generations},
+    Template{Method::post, "/v1/images/edits", false, Operation::images_edits},
+    Template{Method::post, "/v1/images/variations", false, Operation::images_variations},
 };
 
 // The parameter when the path fits; an empty view of the path's end when there is none.
 std::optional<std::string_view> fit(const Template& row, std::string_view path) {
   if (!row.parameter) return path == row.before ? std::optional(path.substr(path.size())) : std::nullopt;
-  if (!path.starts_with(row.before) || !path.ends_with(row.after)) return std::nullopt;
-  if (path.size() <= row.before.size() + row.after.size()) return std::nullopt;
+  // A name may hold slashes (org/name), and clients send them as they are.
+  if (!path.starts_with(row.before) || path.size() == row.before.size()) return std::nullopt;
   path.remove_prefix(row.before.size());
-  path.remove_suffix(row.after.size());
-  // A model's name may hold slashes (org/name) and clients send them as they are; a response's id may not.
-  if (row.operation != Operation::models_get && path.find('/') != std::string_view::npos) return std::nullopt;
   return path;
 }
 

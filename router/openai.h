@@ -19,10 +19,6 @@ enum class Operation : std::uint8_t {
   completions,
   embeddings,
   responses_create,
-  responses_get,
-  responses_delete,
-  responses_cancel,
-  responses_input_items,
   models_list,
   models_get,
   rerank,
@@ -51,7 +47,9 @@ enum class RequestBody : std::uint8_t { none, json, multipart };
 enum class StreamForm : std::uint8_t {
   none,
   chunks,        // unnamed events, ended by [DONE]
-  named_events,  // Responses API and audio: typed events without [DONE]
+  named_events,  // Responses API: typed events, of which response.completed, .incomplete or .failed is the
+                 // last
+  open_events,   // audio and images: typed events; nothing tells the last one but the end of the body
 };
 
 struct OperationInfo {
@@ -64,8 +62,7 @@ struct OperationInfo {
 
 struct OperationMatch {
   Operation operation = Operation::chat;
-  std::string_view
-      id;  // the path's parameter, a part of `path`: a response's id or a model's name; may be empty
+  std::string_view id;  // the path's parameter, a part of `path`: a model's name; may be empty
 };
 // `path` without the query. nullopt: unknown, to be answered with unknown_path().
 [[nodiscard]] std::optional<OperationMatch> match_operation(Method method, std::string_view path);

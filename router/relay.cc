@@ -138,7 +138,8 @@ bool Relay::finish(std::string_view payload, Instant now) {
     read = splitter_->finish();
   }
   const bool whole = !read.overflow && splitter_->tail_octets() == 0;
-  if (whole && (form_ == StreamForm::none || splitter_->ended())) return put_events(read, true, now);
+  const bool promised = form_ == StreamForm::chunks || form_ == StreamForm::named_events;
+  if (whole && (!promised || splitter_->ended())) return put_events(read, true, now);
   if (!read.overflow && !put_events(read, false, now)) return false;
   fault_ = "the stream ended without its last event";
   return false;

@@ -100,6 +100,7 @@ Task<bool> Session::read() {
       co_return false;
     }
     if (timer_.expired() && thread_.loop.now() >= body_due()) {
+      timer_.disarm();
       ApiError error;
       error.status = 408;
       error.code = "body_too_slow";

@@ -128,6 +128,20 @@ TEST_F(SessionTest, EndsNoStreamCleanlyThatLacksItsEnd) {
   router.reset();
 }
 
+TEST_F(SessionTest, AsksOnlyThoseStreamsForAnEndThatPromiseOne) {
+  ScriptedEndpoint endpoint([&](Peer& peer) {
+    peer.read_message();
+    peer.send(std::string(kEventHead) + chunk("data: {\"type\":\"speech.audio.done\"}\n\n") + "0\r\n\r\n");
+    peer.wait_closed();
+  });
+  begin({endpoint.port()});
+  std::string request = chat(kAskStream);
+  request.replace(0, request.find(" HTTP"), "POST /v1/audio/speech");
+  EXPECT_THAT(ask(request), Not(HasSubstr("\"error\"")));
+  EXPECT_EQ(records.wait().ending, Ending::completed);
+  router.reset();
+}
+
 TEST_F(SessionTest, CancelsWhenTheClientGoes) {
   std::atomic<bool> cancelled = false;
   ScriptedEndpoint endpoint([&](Peer& peer) {
