@@ -76,7 +76,8 @@ void Forwarder::Impl::visit(std::uint32_t slot, Instant now, const EmitSegment& 
   const FlowTick tick = flow_tick(now);
   if (phase == FlowPhase::reset) {
     const FlowTick age = age_at(tick, flow.reset_at);
-    if (age > ticks(kResetFor)) return forget(slot, tick);
+    // However late the sweep comes: both ends are told at least once.
+    if (age > ticks(kResetFor) && flow.repeats != 0) return forget(slot, tick);
     if (age >= flow.repeats * ticks(kResetRepeat)) push_resets(flow, emit);
     return;
   }
