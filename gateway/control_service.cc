@@ -76,9 +76,12 @@ asio::awaitable<void> ControlService::tick_forever() {
 void ControlService::tick() {
   loop_.tick(monotonic_now(), checker_.report());
   checker_.set_dataplane_alive(loop_.dataplane_alive());
-  if (!loop_.policy()) return;
+  if (!loop_.policy()) {
+    if (routing_ != nullptr) routing_->follow(no_policy_, Route{});
+    return;
+  }
   checker_.set_ways(ways_to_endpoints(*loop_.policy(), loop_.telemetry()));
-  if (routing_ != nullptr) routing_->follow(*loop_.policy(), *loop_.decided());
+  if (routing_ != nullptr) routing_->follow(loop_.policy(), *loop_.decided());
 }
 
 void ControlService::stopping() {
@@ -102,11 +105,11 @@ boost::system::result<ControlService::Candidate, std::vector<std::string>> Contr
     for (const Error& error : parsed.error()) errors.push_back(error.text());
     return errors;
   }
+  auto policy = std::make_shared<const Policy>(std::move(*parsed));
   if (routing_ != nullptr) {
-    if (auto errors = routing_->prepare(*parsed); !errors.empty()) return errors;
+    if (auto errors = routing_->prepare(policy); !errors.empty()) return errors;
   }
-  return Candidate{std::make_shared<const Policy>(std::move(*parsed)),
-                   std::make_shared<const std::string>(std::move(text))};
+  return Candidate{std::move(policy), std::make_shared<const std::string>(std::move(text))};
 }
 
 asio::awaitable<Change> ControlService::apply(std::string text, std::string name) {
@@ -144,8 +147,6 @@ asio::awaitable<Change> ControlService::change(Candidate candidate, bool replace
   Change outcome = co_await acknowledged(revision);
   if (outcome.result != ChangeResult::refused) co_return outcome;
 
-  if (routing_ != nullptr && before.policy)
-    routing_->prepare(*before.policy);  // it was in force a moment ago
   checker_.follow(before.policy ? *before.policy : Policy{});
   checker_.recall(known);
   loop_.put_back(before);

@@ -24,9 +24,9 @@ namespace perigee::gateway {
 class Routing {
  public:
   // Makes ready for `policy` without changing anything; the errors keep it from being adopted.
-  virtual std::vector<std::string> prepare(const Policy& policy) = 0;
-  // `policy` is in force, the one prepared last, and decided by `route`.
-  virtual void follow(const Policy& policy, const Route& route) = 0;
+  virtual std::vector<std::string> prepare(const std::shared_ptr<const Policy>& policy) = 0;
+  // `policy` is in force and decided by `route`: the one prepared last, or the one before it again.
+  virtual void follow(const std::shared_ptr<const Policy>& policy, const Route& route) = 0;
 
  protected:
   ~Routing() = default;
@@ -79,6 +79,7 @@ class ControlService {
   PolicyFile file_;
   const Log& log_;
   Routing* routing_;
+  const std::shared_ptr<const Policy> no_policy_ = std::make_shared<const Policy>();
   Nanos acknowledge_within_;
   HealthChecker checker_;
   boost::asio::steady_timer timer_;

@@ -5,11 +5,11 @@
 
 namespace perigee::gateway {
 
-std::vector<std::string> RouterRouting::prepare(const Policy& policy) {
+std::vector<std::string> RouterRouting::prepare(const std::shared_ptr<const Policy>& policy) {
   if (router_ == nullptr) {
-    if (policy.listeners.empty()) return {};
+    if (policy->listeners.empty()) return {};
     const std::size_t threads =
-        std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, policy.router.threads);
+        std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, policy->router.threads);
     auto evidence = std::make_unique<router::Evidence>(threads);
     auto router = router::Router::create(evidence->sinks());
     if (!router) return {router.error().text()};
@@ -17,18 +17,31 @@ std::vector<std::string> RouterRouting::prepare(const Policy& policy) {
     evidence_ = std::move(evidence);
     router_ = std::move(*router);
   }
-  std::vector<std::string> errors;
-  for (const Error& error : router_->prepare(policy, Route{}, monotonic_now()))
-    errors.push_back(error.text());
-  if (errors.empty()) {
-    if (auto opened = evidence_->open(policy.router); !opened) errors.push_back(opened.error().text());
-  }
+  std::vector<std::string> errors = open_log(policy);
+  for (const Error& error : router_->prepare(policy, monotonic_now())) errors.push_back(error.text());
   return errors;
 }
 
-void RouterRouting::follow(const Policy& policy, const Route& route) {
-  drain_deadline_ = policy.router.drain_deadline;
-  if (router_ != nullptr) router_->publish(policy, route, monotonic_now());
+// Also anew, as it may have been rotated.
+std::vector<std::string> RouterRouting::open_log(const std::shared_ptr<const Policy>& policy) {
+  log_of_ = policy;
+  if (auto opened = evidence_->open(policy->router); !opened) return {opened.error().text()};
+  return {};
+}
+
+void RouterRouting::follow(const std::shared_ptr<const Policy>& policy, const Route& route) {
+  if (router_ == nullptr) return;
+  std::vector<std::string> errors;
+  if (policy != followed_ && !router_->ready_for(policy)) errors = prepare(policy);
+  if (log_of_ != policy) errors = open_log(policy);  // what was prepared last was not put in force
+  followed_ = policy;
+  drain_deadline_ = policy->router.drain_deadline;
+  // Should even what was in force before not be there any more, the router goes on by what it has.
+  if (router_->ready_for(policy)) {
+    for (const Error& error : router_->publish(policy, route, monotonic_now()))
+      errors.push_back(error.text());
+  }
+  for (const std::string& error : errors) log_.write(LogLevel::error, "router_error", {{"error", error}});
 }
 
 void RouterRouting::drain() {

@@ -21,8 +21,8 @@ class RouterRouting final : public Routing {
   explicit RouterRouting(const Log& log) : log_(log) {}
 
   // The number of threads is that of the first policy with listeners, until a restart.
-  std::vector<std::string> prepare(const Policy& policy) override;
-  void follow(const Policy& policy, const Route& route) override;
+  std::vector<std::string> prepare(const std::shared_ptr<const Policy>& policy) override;
+  void follow(const std::shared_ptr<const Policy>& policy, const Route& route) override;
 
   // Takes no more connections; those there are close after the request they serve.
   void drain();
@@ -35,8 +35,12 @@ class RouterRouting final : public Routing {
   [[nodiscard]] std::vector<prometheus::MetricFamily> families();
 
  private:
+  std::vector<std::string> open_log(const std::shared_ptr<const Policy>& policy);
+
   const Log& log_;
   Nanos drain_deadline_{};
+  std::shared_ptr<const Policy> followed_;
+  std::shared_ptr<const Policy> log_of_;  // whose access log is open
   std::mutex mutex_;  // of the pointers: the control thread starts the router, the admin thread reads it
   std::unique_ptr<router::Evidence> evidence_;
   std::unique_ptr<router::Router> router_;  // after what it writes to

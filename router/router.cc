@@ -87,7 +87,7 @@ RouterMaterial Router::load(const Policy& policy, std::vector<Error>& errors) co
     take(server_tls(listener, tickets_), material.listener_tls, "listeners." + listener.name + ".tls");
   }
   if (!policy.keys_file.empty()) {
-    const auto keys = KeyRing::load(policy.keys_file, material_.keys.get());
+    const auto keys = KeyRing::load(policy.keys_file, in_force_.material.keys.get());
     if (keys) {
       material.keys = *keys;
     } else {
@@ -97,12 +97,17 @@ RouterMaterial Router::load(const Policy& policy, std::vector<Error>& errors) co
   return material;
 }
 
-std::vector<Error> Router::prepare(const Policy& policy, const Route& route, Instant now) {
+std::vector<Error> Router::prepare(const std::shared_ptr<const Policy>& policy, Instant now) {
   std::vector<Error> errors;
-  RouterMaterial material = load(policy, errors);
-  if (!errors.empty()) return errors;
+  RouterMaterial material = load(*policy, errors);
+  if (errors.empty()) errors = open_listeners(*policy, material, now);
+  if (errors.empty()) prepared_ = {policy, std::move(material)};
+  return errors;
+}
+
+std::vector<Error> Router::open_listeners(const Policy& policy, const RouterMaterial& material, Instant now) {
   const auto snapshot =
-      std::make_shared<const RouterSnapshot>(make_snapshot(policy, route, material, snapshot_.get(), now));
+      std::make_shared<const RouterSnapshot>(make_snapshot(policy, Route{}, material, snapshot_.get(), now));
   std::vector<std::shared_ptr<ConnectionLimit>> limits;
   for (const Policy::Listener& listener : policy.listeners) {
     auto& limit = limits_[listener.name];
@@ -112,31 +117,46 @@ std::vector<Error> Router::prepare(const Policy& policy, const Route& route, Ins
     }
     limits.push_back(limit);
   }
+  std::vector<Error> errors;
   for (const auto& thread : threads_) {
     if (auto opened = thread->prepare(snapshot, limits).get(); !opened) errors.push_back(opened.error());
-  }
-  if (errors.empty()) {
-    prepared_material_ = std::move(material);
-    prepared_ = true;
   }
   return errors;
 }
 
-void Router::publish(const Policy& policy, const Route& route, Instant now) {
-  if (prepared_) {
-    material_ = std::move(prepared_material_);
-    prepared_ = false;
-    for (const Policy::Listener& listener : policy.listeners) {
-      limits_[listener.name]->change(listener.limits.connections, listener.limits.connections_per_source);
-    }
+bool Router::ready_for(const std::shared_ptr<const Policy>& policy) const {
+  return policy != nullptr &&
+         (policy == in_force_.policy || policy == prepared_.policy || policy == before_.policy);
+}
+
+void Router::use_limits(const Policy& policy) {
+  std::map<std::string, std::shared_ptr<ConnectionLimit>> limits;
+  for (const Policy::Listener& listener : policy.listeners) {
+    auto& limit = limits[listener.name] = limits_[listener.name];
+    limit->change(listener.limits.connections, listener.limits.connections_per_source);
   }
-  auto snapshot =
-      std::make_shared<const RouterSnapshot>(make_snapshot(policy, route, material_, snapshot_.get(), now));
+  limits_ = std::move(limits);
+}
+
+std::vector<Error> Router::publish(const std::shared_ptr<const Policy>& policy, const Route& route,
+                                   Instant now) {
+  std::vector<Error> errors;
+  if (policy != in_force_.policy) {
+    const bool prepared = policy == prepared_.policy;
+    Ready next = std::move(prepared ? prepared_ : before_);
+    if (!prepared) errors = open_listeners(*policy, next.material, now);
+    before_ = std::exchange(in_force_, std::move(next));
+    use_limits(*policy);
+  }
+  prepared_ = {};
+  auto snapshot = std::make_shared<const RouterSnapshot>(
+      make_snapshot(*policy, route, in_force_.material, snapshot_.get(), now));
   {
     const std::lock_guard lock(snapshot_mutex_);
     snapshot_ = std::move(snapshot);
   }
   for (const auto& thread : threads_) thread->adopt(snapshot_);
+  return errors;
 }
 
 void Router::drain() {

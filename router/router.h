@@ -19,9 +19,12 @@ class Router {
 
   // Loads what `policy` names (certificates, credentials, keys) and opens the listeners that are new in it.
   // Nothing changes before publish(); an error, one for each thing that is wrong, leaves all as it was.
-  [[nodiscard]] std::vector<Error> prepare(const Policy& policy, const Route& route, Instant now);
-  // From now on requests are decided by `policy`, which must be the one prepared last, and `route`.
-  void publish(const Policy& policy, const Route& route, Instant now);
+  [[nodiscard]] std::vector<Error> prepare(const std::shared_ptr<const Policy>& policy, Instant now);
+  // It was prepared last, is in force, or was in force before that: publish() takes it.
+  [[nodiscard]] bool ready_for(const std::shared_ptr<const Policy>& policy) const;
+  // From now on requests are decided by `policy` and `route`. What was prepared for another one is dropped.
+  // Errors: listeners that the policy before had, and that cannot be opened again.
+  std::vector<Error> publish(const std::shared_ptr<const Policy>& policy, const Route& route, Instant now);
 
   // Takes no more connections; those there are close after the request they serve.
   void drain();
@@ -37,12 +40,20 @@ class Router {
  private:
   Router() = default;
   [[nodiscard]] RouterMaterial load(const Policy& policy, std::vector<Error>& errors) const;
+  [[nodiscard]] std::vector<Error> open_listeners(const Policy& policy, const RouterMaterial& material,
+                                                  Instant now);
+  void use_limits(const Policy& policy);
 
   SharedCounters shared_;
   std::shared_ptr<TicketKeys> tickets_;
-  RouterMaterial material_;           // of the policy in force
-  RouterMaterial prepared_material_;  // of the one prepared
-  bool prepared_ = false;
+  // A policy and what was loaded for it: never used with another one.
+  struct Ready {
+    std::shared_ptr<const Policy> policy;
+    RouterMaterial material;
+  };
+  Ready in_force_;
+  Ready prepared_;
+  Ready before_;  // in force before, should the change be taken back
   std::map<std::string, std::shared_ptr<ConnectionLimit>> limits_;  // by listener
   mutable std::mutex snapshot_mutex_;  // of the next one, for other threads than the control loop's
   std::shared_ptr<const RouterSnapshot> snapshot_ = std::make_shared<const RouterSnapshot>();

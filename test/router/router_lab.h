@@ -229,9 +229,10 @@ struct RouterLab : testing::Test {
     router = Router::create({&records}).value();
     const Instant now = monotonic_now();
     const Route decided = route(policy, Conditions{}, Route{}, now);
-    const auto errors = router->prepare(policy, decided, now);
+    in_force = std::make_shared<const Policy>(policy);
+    const auto errors = router->prepare(in_force, now);
     ASSERT_TRUE(errors.empty()) << text_of(errors);
-    router->publish(policy, decided, now);
+    router->publish(in_force, decided, now);
   }
   std::unique_ptr<Peer> client() const { return Peer::connect(port); }
   std::string ask(std::string_view request) const {
@@ -255,6 +256,7 @@ struct RouterLab : testing::Test {
   std::string more_policy;   // at the top level
   Records records;
   Policy policy;
+  std::shared_ptr<const Policy> in_force;
   std::unique_ptr<Router> router;
   std::uint16_t port = 0;
 };

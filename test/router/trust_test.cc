@@ -173,8 +173,9 @@ TEST_F(TrustTest, ReloadsItsKeys) {
   const auto again = [&] {
     const Instant now = monotonic_now();
     const Route decided = route(policy, Conditions{}, Route{}, now);
-    auto errors = router->prepare(policy, decided, now);
-    if (errors.empty()) router->publish(policy, decided, now);
+    in_force = std::make_shared<const Policy>(policy);
+    auto errors = router->prepare(in_force, now);
+    if (errors.empty()) router->publish(in_force, decided, now);
     return text_of(errors);
   };
   write_keys({{"team", ", rpm: 0"}});
