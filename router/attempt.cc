@@ -10,6 +10,8 @@ namespace {
 
 // The client may be slow for so long before its rate is looked at.
 constexpr Nanos kBodyGrace = std::chrono::seconds(10);
+// Of a body without a length, framed at a time: it is a copy.
+constexpr std::size_t kMaxChunk = 64 * 1024;
 
 std::optional<Nanos> retry_after_of(const Head& head) {
   const auto seconds = head.find(FieldName::retry_after);
@@ -99,6 +101,7 @@ bool Attempt::time_out() {
       return false;
     }
     end_.error = unavailable(408, "body_too_slow", "the request body comes too slowly");
+    if (relay_.committed()) relay_.break_off(end_.error);
     return end(AttemptEnd::Kind::client_stalled, AttemptResult::neutral, "the client sends too slowly");
   }
   if (waiting_ == Waiting::client_takes) {
@@ -144,6 +147,7 @@ bool Attempt::take_body() {
       return end(AttemptEnd::Kind::client_gone, AttemptResult::neutral, "the client went");
     case HeldBody::Progress::refused:
       end_.error = body_.error();
+      if (relay_.committed()) relay_.break_off(end_.error);
       return end(AttemptEnd::Kind::body_refused, AttemptResult::neutral, "the body is refused");
     case HeldBody::Progress::again:
     case HeldBody::Progress::routable:
@@ -194,7 +198,10 @@ void Attempt::frame_chunk() {
   std::array<std::string_view, HeldBody::kMaxPieces> pieces;
   const std::size_t count = body_.pieces(pieces);
   std::size_t size = 0;
-  for (std::size_t i = 0; i < count; ++i) size += pieces[i].size();
+  for (std::size_t i = 0; i < count; ++i) {
+    pieces[i] = pieces[i].substr(0, kMaxChunk - size);
+    size += pieces[i].size();
+  }
   if (size > 0) {
     chunk_.append(ChunkPrefix(size).view());
     for (std::size_t i = 0; i < count; ++i) chunk_.append(pieces[i]);
@@ -221,11 +228,20 @@ bool Attempt::receive() {
     }
     const bool last = piece.state == EndpointExchange::State::end;
     const bool good = last ? relay_.finish(piece.payload, now) : relay_.put(piece.payload, now);
-    if (relay_.committed()) body_.release_sent();
+    if (relay_.committed()) begun();
     if (!good) return endpoint_broke(relay_.fault());
     if (last) return finish_answer();
   }
   return false;
+}
+
+// Something of the answer went to the client: nothing is tried again, and a trial of the breaker is over. It
+// need not wait for the end of a long stream.
+void Attempt::begun() {
+  body_.release_sent();
+  if (!task_.permit.trial) return;
+  report(*task_.endpoint.counters, task_.permit, end_.result, task_.breaker, thread_.loop.now());
+  task_.permit.trial = task_.permit.counts = false;
 }
 
 // The response's head is there: whether it is for the client.
@@ -243,8 +259,8 @@ bool Attempt::judge_status() {
   if (status == 401 || status == 403) {
     return fail(502, "endpoint_refused_gateway", "the endpoint refused this gateway's credential", result);
   }
-  if (status == 404 && task_.pool != nullptr) {
-    remember_absent(counters, task_.pool->id, now);
+  if (status == 404 && task_.absent_id) {
+    remember_absent(counters, *task_.absent_id, now);
     return fail(503, "model_not_loaded", "the endpoint does not have the model at the moment", result);
   }
   if (status == 408 || status == 429 || status == 502 || status == 503 || status == 504) {
@@ -263,8 +279,9 @@ bool Attempt::judge_status() {
 }
 
 bool Attempt::finish_answer() {
-  if (auto stream = endpoint_->take_reusable();
-      stream != nullptr && head_sent_ == task_.head.size() && body_.sent_all()) {
+  const bool sent = head_sent_ == task_.head.size() && body_.sent_all() && chunk_sent_ == chunk_.size() &&
+                    last_chunk_ == task_.chunked;
+  if (auto stream = endpoint_->take_reusable(); stream != nullptr && sent) {
     stream->bind(nullptr);
     thread_.pool.release(task_.endpoint.target, std::move(stream));
   }
@@ -297,11 +314,11 @@ void Attempt::set_waiting() {
   } else if (exchange_.unsent() > 0) {
     next = Waiting::client_takes;
     limit = task_.limits.write_stall;
+  } else if (!body_.sent_all() && !endpoint_->stream().writable()) {
+    next = Waiting::endpoint_takes;
   } else if (!body_.complete()) {
     next = Waiting::client_sends;
     limit = kBodyGrace;
-  } else if (!body_.sent_all()) {
-    next = Waiting::endpoint_takes;
   } else if (!relay_.has_event()) {
     next = Waiting::first_event;
     limit = task_.timeouts.first_event;

@@ -58,7 +58,9 @@ struct AttemptEnd {
 
 struct AttemptTask {
   const RouterSnapshot::Endpoint& endpoint;
-  const RouterSnapshot::Pool* pool;  // null: the request is for one endpoint and has no model
+  BreakerPermit& permit;
+  const Policy::Router::Breaker& breaker;
+  std::optional<std::uint32_t> absent_id;  // to remember a 404 by; none: it is the client's
   Policy::Model::Timeouts timeouts;
   const Policy::Listener::Limits& limits;
   std::string_view head;           // of the request, as it goes to this endpoint
@@ -81,6 +83,7 @@ class Attempt {
   bool push();
   void frame_chunk();
   bool receive();
+  void begun();
   bool judge_status();
   bool finish_answer();
   bool watch();

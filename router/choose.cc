@@ -40,7 +40,7 @@ Contender contender_of(const RouterSnapshot& snapshot, const RouterSnapshot::Poo
     out.barrier = Verdict::barred;
   } else if ((endpoint.region & request.regions) == 0) {
     out.barrier = Verdict::residency;
-  } else if (is_absent(counters, pool.id, now)) {
+  } else if (is_absent(counters, absent_id(pool, request.use), now)) {
     out.barrier = Verdict::model_absent;
   } else if (retry_after > now) {
     out.barrier = Verdict::retry_after;
@@ -179,6 +179,11 @@ bool takes_canary(const RouterSnapshot::Model& model, std::uint64_t sticky) {
 void remember_retry_after(EndpointCounters& counters, std::optional<Nanos> after, Instant now) {
   const Nanos wait = std::clamp(after.value_or(kDefaultRetryAfter), Nanos(0), kMaxRetryAfter);
   counters.retry_after.store((now + wait).ns, std::memory_order_relaxed);  // its latest word counts
+}
+
+std::uint32_t absent_id(const RouterSnapshot::Pool& pool, std::uint32_t use) {
+  const std::uint32_t id = pool.id ^ (use * 0x9e3779b9U);
+  return id == 0 ? 1 : id;  // 0 is an empty place
 }
 
 void remember_absent(EndpointCounters& counters, std::uint32_t pool, Instant now) {

@@ -77,6 +77,7 @@ struct Contender {
 
 // What a request brings to the choice.
 struct ChoiceRequest {
+  std::uint32_t use = 0;  // of the model: an endpoint may have it for one operation and not for another
   RegionSet regions = kAnyRegion;                // service, key and request intersected
   std::array<std::uint16_t, kMaxTried> tried{};  // endpoints, indexes into the snapshot
   std::size_t tried_count = 0;
@@ -116,7 +117,9 @@ std::span<const Contender> contend(const RouterSnapshot& snapshot, const RouterS
 // What an attempt learned, for the choices that follow.
 // `after`: from Retry-After, if the endpoint gave one. Cut to kMaxRetryAfter.
 void remember_retry_after(EndpointCounters& counters, std::optional<Nanos> after, Instant now);
-// 404 for a model that the policy says is there. `pool`: RouterSnapshot::Pool::id.
+// What the memory of absent models goes by: one client's odd request must not take the model from the others.
+[[nodiscard]] std::uint32_t absent_id(const RouterSnapshot::Pool& pool, std::uint32_t use);
+// 404 for a model that the policy says is there. `pool`: absent_id().
 void remember_absent(EndpointCounters& counters, std::uint32_t pool, Instant now);
 [[nodiscard]] bool is_absent(const EndpointCounters& counters, std::uint32_t pool, Instant now);
 

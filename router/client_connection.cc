@@ -29,7 +29,9 @@ void ClientConnection::start(ThreadContext& thread, Accepted accepted,
 
 void ClientConnection::wake_all(ChainLink& all) {
   for (ChainLink* link = all.next; link != &all; link = link->next) {
-    static_cast<ClientConnection*>(link)->signal_.raise();
+    auto& connection = *static_cast<ClientConnection*>(link);
+    if (connection.thread_.draining) connection.exchange_.close_after_answer();
+    connection.signal_.raise();
   }
 }
 
@@ -87,7 +89,7 @@ Task<bool> ClientConnection::next_request() {
         break;
     }
     if (timer_.expired()) co_return false;
-    if (thread_.draining && !exchange_.head_begun()) co_return false;
+    if (thread_.drain_over || (thread_.draining && !exchange_.head_begun())) co_return false;
     if (!begun && exchange_.head_begun()) {
       begun = true;
       timer_.arm(thread_.loop.now() + limits_.header_time);
@@ -125,7 +127,11 @@ Task<void> ClientConnection::refuse() {
 
 Task<void> ClientConnection::close() {
   if (exchange_.gone()) {
-    stream_->close();
+    if (exchange_.must_reset()) {
+      stream_->abort();
+    } else {
+      stream_->close();
+    }
     co_return;
   }
   timer_.arm(thread_.loop.now() + kLingerTime);

@@ -63,12 +63,9 @@ std::optional<ApiError> HeldBody::expect(RequestBody form) {
 
 // Keeps all_ in step with what is held.
 void HeldBody::account() {
-  if (held_.size() > accounted_) {
-    all_.now.fetch_add(held_.size() - accounted_, std::memory_order_relaxed);
-  } else if (held_.size() < accounted_) {
-    all_.now.fetch_sub(accounted_ - held_.size(), std::memory_order_relaxed);
-  }
-  accounted_ = held_.size();
+  const std::uint64_t now = held_.capacity();
+  all_.now.fetch_add(now - accounted_, std::memory_order_relaxed);  // wraps as it should when it shrank
+  accounted_ = now;
 }
 
 bool HeldBody::scan(std::string_view octets) {

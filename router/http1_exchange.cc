@@ -132,6 +132,9 @@ void Http1Exchange::start(const AnswerHead& answer) {
   ClientResponseHead head;
   head.status = answer.status;
   head.body = answer.length ? BodyKind::length : answer_body_;
+  if (answer.status == 204 || answer.status == 304) head.body = BodyKind::none;  // RFC 9110 section 8.6
+  // RFC 9110 section 9.3.2: HEAD gets the head alone.
+  if (head_.method() == Method::head) answer_body_ = BodyKind::none;
   head.length = answer.length.value_or(0);
   head.keep_alive = keep_alive_;
   head.event_stream = answer.event_stream;
@@ -148,6 +151,7 @@ void Http1Exchange::put(std::span<const std::string_view> parts, bool last) {
   std::array<iovec, kMaxParts> pieces;
   std::size_t count = 0;
   std::size_t size = 0;
+  if (head_.method() == Method::head) parts = {};
   for (const std::string_view part : parts) size += part.size();
   const bool chunked = answer_body_ == BodyKind::chunked;
   const ChunkPrefix prefix(std::max<std::size_t>(size, 1));
@@ -199,7 +203,7 @@ void Http1Exchange::flush() {
 
 void Http1Exchange::abandon() {
   keep_alive_ = false;
-  failed_ = true;
+  failed_ = abandoned_ = true;
 }
 
 bool Http1Exchange::drain(std::size_t& limit) {

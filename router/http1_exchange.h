@@ -36,6 +36,8 @@ class Http1Exchange final : public Exchange {
   [[nodiscard]] bool reusable() const;
   // From now on answers say that the connection closes.
   void close_after_answer() { keep_alive_ = false; }
+  // The answer broke off, and its end is that of the connection: only a reset tells the client.
+  [[nodiscard]] bool must_reset() const { return abandoned_ && answer_body_ == BodyKind::until_close; }
   // Drops the body's octets that have come, at most `limit`; false: nothing more to wait for.
   bool drain(std::size_t& limit);
 
@@ -85,6 +87,7 @@ class Http1Exchange final : public Exchange {
   bool answered_ = false;
   bool continue_due_ = false;
   bool failed_ = false;
+  bool abandoned_ = false;
 };
 
 }  // namespace perigee::router

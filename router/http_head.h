@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "router/refusal.h"
+#include "steering/policy.h"
 
 namespace perigee::router {
 
@@ -17,8 +18,8 @@ struct HeadLimits {
   std::size_t octets = 16 * 1024;  // with the last empty line; at most kMaxHeadOctets
   std::size_t fields = 100;        // at most kMaxHeadFields
 };
-inline constexpr std::size_t kMaxHeadOctets = 65'535;  // offsets inside a head are 16 bits
-inline constexpr std::size_t kMaxHeadFields = 256;     // what a parse keeps on the stack
+inline constexpr std::size_t kMaxHeadOctets = kMaxHeaderOctets;
+inline constexpr std::size_t kMaxHeadFields = kMaxHeaderFields;
 
 enum class Method : std::uint8_t { get, post, put, patch, delete_, head, options, connect, trace, other };
 

@@ -52,8 +52,8 @@ void LineWriter::run() {
   while (!last) {
     awake_.wait(false);
     if (!stopping_.load()) std::this_thread::sleep_for(kGather);
-    last = stopping_.load();
     awake_.store(false);
+    last = stopping_.load();
     for (const auto& ring : rings_) ring->take(lines);
     if (!lines.empty()) write_(lines);
     lines.clear();

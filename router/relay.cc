@@ -117,6 +117,8 @@ bool Relay::put_events(const SseRead& read, bool last, Instant now) {
     exchange_.end({parts.data(), count});
   } else if (count > 0) {
     exchange_.send({parts.data(), count});
+  } else {
+    exchange_.flush();  // a head alone
   }
   withheld_ = {};
   return true;

@@ -87,6 +87,7 @@ std::future<Result<void>> RouterThread::prepare(std::shared_ptr<const RouterSnap
 
 Result<void> RouterThread::open_doors(const RouterSnapshot& snapshot,
                                       const std::vector<std::shared_ptr<ConnectionLimit>>& limits) {
+  if (context_.draining) return {};
   std::erase_if(doors_,
                 [](const Door& door) { return door.new_door; });  // of a snapshot that was not adopted
   for (std::size_t i = 0; i < snapshot.listeners.size(); ++i) {

@@ -147,6 +147,7 @@ bool Session::name_model() {
 // In which regions, and whether at the canary. Where the canary may not be used, the model's own endpoints
 // may.
 bool Session::place() {
+  choice_.use = static_cast<std::uint32_t>(operation_->operation);
   choice_.regions = common_regions(*snapshot_, service_, key_, exchange_.head());
   const auto sticky = sticky_of(key_, exchange_.head());
   record_.canary = takes_canary(*model_, sticky.value_or(thread_.names.number())) &&
@@ -212,6 +213,21 @@ void Session::write_head() {
   }
 }
 
+// Of the operations that every engine has, and where the model alone can be missing.
+std::optional<std::uint32_t> Session::absent_id_of_request() const {
+  switch (operation_info(operation_->operation).family) {
+    case ApiFamily::chat:
+    case ApiFamily::completions:
+    case ApiFamily::embeddings:
+      return absent_id(*pool_, choice_.use);
+    case ApiFamily::responses:
+      if (body_.json() != nullptr && body_.json()->previous_response_id) return std::nullopt;
+      return absent_id(*pool_, choice_.use);
+    default:
+      return std::nullopt;
+  }
+}
+
 // One endpoint after another until one answers or no more may be tried.
 Task<void> Session::attempts() {
   Relay relay(exchange_, record_, operation_info(operation_->operation).stream);
@@ -219,10 +235,16 @@ Task<void> Session::attempts() {
   while (fresh || pick()) {
     if (!fresh) write_head();
     const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
-    const AttemptTask task{endpoint,         pool_,
-                           model_->timeouts, limits(),
-                           endpoint_head_,   !body_.wire_length(),
-                           answer_fields_,   record_.begun + model_->timeouts.total};
+    const AttemptTask task{endpoint,
+                           permit_,
+                           snapshot_->settings.breaker,
+                           absent_id_of_request(),
+                           model_->timeouts,
+                           limits(),
+                           endpoint_head_,
+                           !body_.wire_length(),
+                           answer_fields_,
+                           record_.begun + model_->timeouts.total};
     AttemptEnd end;
     {
       const InFlight in_flight(*endpoint.counters);
@@ -256,10 +278,11 @@ bool Session::conclude(AttemptEnd end) {
       return true;
     case AttemptEnd::Kind::client_stalled:
       record_.ending = Ending::client_stalled;
-      if (!end.error.message.empty()) answer(end.error, Ending::client_stalled);
+      if (record_.status == 0 && !end.error.message.empty()) answer(end.error, Ending::client_stalled);
       return true;
     case AttemptEnd::Kind::body_refused:
-      answer(end.error, Ending::refused);
+      record_.ending = Ending::refused;
+      if (record_.status == 0) answer(end.error, Ending::refused);
       return true;
     case AttemptEnd::Kind::drained:
       if (record_.status == 0) answer(end.error, Ending::drained);

@@ -39,6 +39,7 @@ class Session {
   bool answer(const ApiError& error, Ending ending);
   void answer_models();
   void write_head();
+  [[nodiscard]] std::optional<std::uint32_t> absent_id_of_request() const;
   [[nodiscard]] const Policy::Listener::Limits& limits() const { return listener_.policy.limits; }
   [[nodiscard]] Instant body_due() const;
 

@@ -26,6 +26,8 @@ inline constexpr std::size_t kMaxRegions = 63;       // a set of them is one wor
 inline constexpr std::size_t kMaxListeners = 32;     // each is a socket in every thread
 inline constexpr std::size_t kMaxModels = 256;       // of all services: each is ranked once per tick
 inline constexpr std::size_t kMaxModelOctets = 127;  // of a model's name: it is in metrics, logs and answers
+inline constexpr std::uint32_t kMaxHeaderOctets = 65'535;  // of a request's head: its offsets are 16 bits
+inline constexpr std::uint32_t kMaxHeaderFields = 256;     // what a parse keeps on the stack
 inline constexpr std::size_t kMaxCertificates = 16;  // of one listener: each is tried by name in a handshake
 
 struct Policy {

@@ -85,9 +85,9 @@ void read_limits(Map& map, Policy::Listener::Limits& limits) {
   if (!at) return;
   Map inner(*at, map.report());
   std::uint64_t header_octets = limits.header_octets;
-  if (inner.octets("header_octets", header_octets, kKiB, kMiB))
+  if (inner.octets("header_octets", header_octets, kKiB, kMaxHeaderOctets))
     limits.header_octets = static_cast<std::uint32_t>(header_octets);
-  inner.integer<std::uint32_t>("header_fields", limits.header_fields, 8, 1000);
+  inner.integer<std::uint32_t>("header_fields", limits.header_fields, 8, kMaxHeaderFields);
   inner.duration("header_time", limits.header_time, 10ms, 10min);
   inner.duration("handshake_time", limits.handshake_time, 10ms, 10min);
   inner.duration("keep_alive", limits.keep_alive, 10ms, 1h);
@@ -97,7 +97,7 @@ void read_limits(Map& map, Policy::Listener::Limits& limits) {
                                limits.connections);
   inner.octets("body_octets", limits.body_octets, kKiB, kGiB);
   std::uint64_t rate = limits.min_body_rate;
-  if (inner.octets("min_body_rate", rate, 0, kMiB)) limits.min_body_rate = static_cast<std::uint32_t>(rate);
+  if (inner.octets("min_body_rate", rate, 1, kMiB)) limits.min_body_rate = static_cast<std::uint32_t>(rate);
   inner.duration("write_stall", limits.write_stall, 10ms, 1h);
 }
 

@@ -78,6 +78,8 @@ class Peer {
     }
     return closed_;
   }
+  // It reset its side.
+  bool wait_reset() { return wait_closed() && reset_; }
   [[nodiscard]] const std::string& seen() const { return seen_; }
   void reset() {
     const linger now{1, 0};
@@ -96,6 +98,7 @@ class Peer {
     const ssize_t got = ::recv(fd_, octets, sizeof octets, 0);
     if (got <= 0) {
       closed_ = true;
+      reset_ = got < 0;
       return false;
     }
     seen_.append(octets, static_cast<std::size_t>(got));
@@ -105,6 +108,7 @@ class Peer {
   int fd_;
   std::string seen_;
   bool closed_ = false;
+  bool reset_ = false;
 };
 
 // An endpoint: each of its connections is a thread that runs the script.

@@ -1,0 +1,173 @@
+// What one client or endpoint does wrong stays with it.
+#include <gmock/gmock.h>
+
+#include "router/breaker.h"
+#include "test/router/router_lab.h"
+
+namespace perigee::router {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+struct SessionFaultsTest : RouterLab {
+  static std::string post(std::string_view path, std::string_view body) {
+    std::string request = chat(body);
+    return request.replace(0, request.find(" HTTP"), "POST " + std::string(path));
+  }
+};
+
+TEST_F(SessionFaultsTest, AnOperationThatAnEngineLacksTakesNoModelAway) {
+  ScriptedEndpoint endpoint([](Peer& peer) {
+    for (std::string asked = peer.read_message(); !asked.empty(); asked = peer.read_message()) {
+      peer.send(asked.starts_with("POST /v1/chat") ? json_answer("{}")
+                                                   : json_answer(R"({"detail":"?"})", 404));
+    }
+  });
+  begin({endpoint.port()});
+  EXPECT_THAT(ask(post("/v1/score", kAsk)), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(ask(post("/v1/responses", R"({"model":"m","previous_response_id":"resp_1"})")),
+              StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(ask(post("/v1/embeddings", kAsk)), StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(ask(chat(kAsk)), StartsWith("HTTP/1.1 200 "));
+  router.reset();
+}
+
+TEST_F(SessionFaultsTest, AMissingModelIsAskedForElsewhere) {
+  ScriptedEndpoint endpoint([](Peer& peer) {
+    for (; !peer.read_message().empty();) peer.send(json_answer("{}", 404));
+  });
+  begin({endpoint.port()});
+  EXPECT_THAT(ask(chat(kAsk)), HasSubstr("model_not_loaded"));
+  EXPECT_THAT(ask(chat(kAsk)), HasSubstr("no_endpoint"));
+  router.reset();
+}
+
+TEST_F(SessionFaultsTest, NoConnectionIsKeptWithAnUnfinishedRequestOnIt) {
+  std::atomic<int> first = 0;
+  ScriptedEndpoint endpoint([&](Peer& peer) {
+    peer.read_until("\r\n\r\n");  // the head; the rest is not read before the answer
+    if (first++ == 0) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    peer.send(json_answer("{}", first == 1 ? 413 : 200));
+    peer.wait_closed();
+  });
+  begin({endpoint.port()}, "{}", "{body_hold: 64KiB}");
+  const auto peer = client();
+  std::string body = R"({"model":"m","prompt":")";
+  body.append(8'000'000, 'x').append("\"}");
+  std::thread sending([&] {
+    peer->send(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n" +
+        chunk(body) + "0\r\n\r\n");
+  });
+  EXPECT_TRUE(peer->read_until("HTTP/1.1 413 "));
+  sending.join();
+  EXPECT_THAT(ask(chat(kAsk)), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(endpoint.connections(), 2);
+  router.reset();
+}
+
+TEST_F(SessionFaultsTest, ABadBodyAfterAnEarlyAnswerIsNoSecondAnswer) {
+  ScriptedEndpoint endpoint([](Peer& peer) {
+    peer.read_until("\r\n\r\n");
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nearly");
+    peer.wait_closed();
+  });
+  begin({endpoint.port()}, "{}", "{body_hold: 64KiB}");
+  const auto peer = client();
+  std::string body = R"({"model":"m","prompt":")";
+  body.append(200'000, 'x');
+  peer->send(post("/v1/chat/completions", body + std::string(1000, 'y')).substr(0, 200'000));
+  EXPECT_TRUE(peer->read_until("early"));
+  peer->send("\x01");
+  EXPECT_THAT(peer->read_all(), Not(HasSubstr("HTTP/1.1 400")));
+  EXPECT_EQ(records.wait().ending, Ending::refused);
+  router.reset();
+}
+
+TEST_F(SessionFaultsTest, HeadGetsTheHeadAlone) {
+  begin({ScriptedEndpoint::free_port()});
+  const auto peer = client();
+  peer->send("HEAD /v1/models HTTP/1.1\r\nHost: a\r\n\r\nGET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_TRUE(peer->read_until("HTTP/1.1 200 "));
+  const std::string& seen = peer->seen();
+  EXPECT_EQ(seen.find("\r\n\r\n") + 4, seen.find("HTTP/1.1 200 "));
+  router.reset();
+}
+
+TEST_F(SessionFaultsTest, HalfAHeadHoldsNothingUp) {
+  begin({ScriptedEndpoint::free_port()}, "{header_time: 10m}");
+  const auto peer = client();
+  peer->send("GET /");
+  eventually([&] { return router->connections() == 1; });
+  router->drain();
+  router->end_drain();
+  EXPECT_TRUE(peer->wait_closed());
+  router.reset();
+}
+
+TEST_F(SessionFaultsTest, AnEndpointThatStopsReadingIsNotTheClientsFault) {
+  std::atomic<bool> over = false;
+  ScriptedEndpoint endpoint([&](Peer& peer) {
+    peer.read_until("\r\n\r\n");
+    while (!over) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  });
+  begin({endpoint.port()}, "{}", "{body_hold: 64KiB}",
+        "{connect: 1s, first_event: 1m, idle: 200ms, total: 10m}");
+  const auto peer = client();
+  std::string body = R"({"model":"m","prompt":")";
+  body.append(30'000'000, 'x').append("\"}");
+  std::thread sending([&] { peer->send(chat(body)); });
+  EXPECT_TRUE(peer->read_until("HTTP/1.1 504 "));
+  EXPECT_EQ(records.wait().ending, Ending::timed_out);
+  over = true;
+  router.reset();
+  sending.join();
+}
+
+TEST_F(SessionFaultsTest, ATrialIsOverWithItsFirstEvent) {
+  std::atomic<int> connections = 0;
+  std::atomic<bool> over = false;
+  ScriptedEndpoint endpoint([&](Peer& peer) {
+    peer.read_message();
+    if (connections++ == 0) return peer.reset();
+    peer.send(std::string(kEventHead) + chunk("data: {\"choices\":[]}\n\n"));
+    while (!over) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    peer.send(chunk("data: [DONE]\n\n") + "0\r\n\r\n");
+    peer.wait_closed();
+  });
+  begin({endpoint.port()}, "{}", "{breaker: {failures: 1, open: 100ms, successes: 1}}");
+  const auto state = [&] {
+    return breaker_state(router->snapshot()->endpoints[0].counters->breaker, monotonic_now());
+  };
+  EXPECT_THAT(ask(chat(kAskStream)), StartsWith("HTTP/1.1 502 "));
+  eventually([&] { return state() == BreakerState::half_open; });
+  const auto peer = client();
+  peer->send(chat(kAskStream));
+  EXPECT_TRUE(peer->read_until("choices"));
+  eventually([&] { return state() == BreakerState::closed; });
+  over = true;
+  EXPECT_TRUE(peer->read_until("[DONE]"));
+  router.reset();
+}
+
+TEST_F(SessionFaultsTest, AnOldClientIsToldByAReset) {
+  ScriptedEndpoint endpoint([](Peer& peer) {
+    peer.read_message();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n" +
+              chunk("half"));
+    peer.reset();
+  });
+  begin({endpoint.port()});
+  const auto peer = client();
+  std::string request = chat(kAsk);
+  request.replace(request.find("HTTP/1.1"), 8, "HTTP/1.0");
+  peer->send(request);
+  EXPECT_TRUE(peer->wait_reset());
+  router.reset();
+}
+
+}  // namespace
+}  // namespace perigee::router
