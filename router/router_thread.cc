@@ -102,7 +102,7 @@ Result<void> RouterThread::open_doors(const RouterSnapshot& snapshot,
     settings.proxy_required = policy.proxy_protocol.require;
     settings.proxy_from = policy.proxy_protocol.from;
     settings.greeting_time = policy.limits.handshake_time;
-    auto place = std::make_shared<ListenerPlace>(policy.name, std::nullopt);
+    auto place = std::make_shared<ListenerPlace>(ListenerPlace{policy.name, std::nullopt});
     auto listener = Listener::open(*loop_, std::move(settings), limits[i], [this, place](Accepted accepted) {
       ClientConnection::start(context_, std::move(accepted), place, connections_);
     });

@@ -43,7 +43,7 @@ void read_listener_tls(Map& map, Policy::Listener& listener) {
   const auto at = map.child("tls");
   if (!at) return;
   Map inner(*at, map.report());
-  Policy::Listener::Tls& tls = listener.tls.emplace();
+  Policy::Listener::Tls& tls = listener.tls.emplace(Policy::Listener::Tls{});
   read_certificates(inner, tls);
   inner.absolute_path("client_ca", tls.client_ca);
   inner.choice<ClientCertificate>("client_certificate", tls.client_certificate,
@@ -155,7 +155,7 @@ void read_router_constants(Map& root, Policy::Router& router) {
 void read_endpoint_tls(Map& map, Policy::Endpoint& endpoint) {
   const auto at = map.child("tls");
   if (!at) return;
-  Policy::EndpointTls& tls = endpoint.tls.emplace();
+  Policy::EndpointTls& tls = endpoint.tls.emplace(Policy::EndpointTls{});
   tls.name = endpoint.address.text();
   if (at->is(yaml::Node::Kind::null)) return;  // all as it is by default
   Map inner(*at, map.report());

@@ -123,8 +123,8 @@ void read_reaches(Map& link, Policy& policy, Policy::Link& out) {
   Map map(*at, link.report());
   for (const auto& [name, value] : map.named()) {
     Policy::Reach reach;
-    const auto pop =
-        std::find_if(policy.pops.begin(), policy.pops.end(), [&](const auto& p) { return p.name == name; });
+    const auto pop = std::find_if(policy.pops.begin(), policy.pops.end(),
+                                  [&name = name](const auto& p) { return p.name == name; });
     if (pop == policy.pops.end()) {
       link.report().add(value.node->key_mark, value.path,
                         yaml::unknown_name("PoP", name, names_of(policy.pops)));

@@ -33,6 +33,12 @@ TEST(Icmp, EchoRepliesHaveRightChecksumsWhateverTheyCarry) {
   }
 }
 
+TEST(Icmp, AnEchoOfZerosHasARightChecksumToo) {
+  Received got(build(FrameSpec{.protocol = kIcmp, .icmp_rest = 0, .payload = Octets(20, 0)}));
+  make_echo_reply(got.packet);
+  EXPECT_TRUE(checksums_ok(got.ip_packet()));
+}
+
 TEST(Icmp, TimeExceededQuotesThePacketAsItCame) {
   Received got(build(FrameSpec{.ttl = 1, .payload = Octets(100, 7)}));
   std::vector<std::uint8_t> out(kMaxIcmpError);
