@@ -127,6 +127,7 @@ void JsonScanner::start_string(bool is_key) {
   keeping_ = is_key ? depth_ == 1 || (depth_ == 2 && in_options_)
                     : key_ == Key::model || key_ == Key::previous_response_id;
   kept_.clear();
+  too_long_ = false;
   at_ = At::string;
 }
 
@@ -174,6 +175,11 @@ void JsonScanner::end_key() {
 void JsonScanner::end_string() {
   ++pos_;
   if (is_key_) return end_key();
+  if (too_long_) {
+    refuse(JsonFault::value_too_long);
+    fault_offset_ = value_begin_;
+    return;
+  }
   if (key_ == Key::model) {
     facts_.model = kept_;
     facts_.model_range = {value_begin_, offset()};

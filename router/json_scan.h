@@ -156,6 +156,7 @@ class JsonScanner {
   bool number_whole_ = false;
   bool is_key_ = false;
   bool keeping_ = false;
+  bool too_long_ = false;  // the value being read, of a key that routes
   bool in_options_ = false;
   Status status_ = Status::need_more;
   JsonFault fault_ = JsonFault::none;

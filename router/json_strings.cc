@@ -35,9 +35,7 @@ void JsonScanner::keep(std::string_view octets) {
   if (!keeping_) return;
   if (kept_.size() + octets.size() > (is_key_ ? kLongestKey : kMaxModelOctets)) {
     keeping_ = false;
-    if (is_key_) return;
-    refuse(JsonFault::value_too_long);
-    fault_offset_ = value_begin_;
+    too_long_ = !is_key_;  // refused at its end: what else is wrong with it does not hang on how it was cut
     return;
   }
   kept_ += octets;
