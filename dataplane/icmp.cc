@@ -84,8 +84,8 @@ void make_echo_reply(Packet& packet) {
   ChecksumDelta type;
   type.word(load_be16(icmp), static_cast<std::uint16_t>(kEchoReply << 8U | icmp[1]));
   icmp[0] = packet.icmp_type = kEchoReply;
-  // An echo of nothing but zeros: its checksum is 0xffff, and 0, which the update gives, is wrong for it alone.
-  // For all others both are right (RFC 1624 section 3).
+  // An echo of nothing but zeros: its checksum is 0xffff, and 0, which the update gives, is wrong for it
+  // alone. For all others both are right (RFC 1624 section 3).
   const std::uint16_t sum = type.apply(load_be16(icmp + 2));
   store_be16(icmp + 2, sum == 0 ? 0xffff : sum);
 }
