@@ -8,8 +8,6 @@
 namespace perigee::router {
 namespace {
 
-// The client may be slow for so long before its rate is looked at.
-constexpr Nanos kBodyGrace = std::chrono::seconds(10);
 // Of a body without a length, framed at a time: it is a copy.
 constexpr std::size_t kMaxChunk = 64 * 1024;
 
@@ -94,7 +92,7 @@ bool Attempt::time_out() {
   const Instant now = thread_.loop.now();
   if (waiting_ == Waiting::client_sends) {
     const Instant due =
-        record_.begun + kBodyGrace +
+        record_.begun + task_.limits.body_grace +
         std::chrono::nanoseconds(body_.size() * 1'000'000'000ULL / task_.limits.min_body_rate);
     if (now < due && now < task_.total_deadline) {
       wait_for(waiting_, due);
@@ -318,7 +316,7 @@ void Attempt::set_waiting() {
     next = Waiting::endpoint_takes;
   } else if (!body_.complete()) {
     next = Waiting::client_sends;
-    limit = kBodyGrace;
+    limit = task_.limits.body_grace;
   } else if (!relay_.has_event()) {
     next = Waiting::first_event;
     limit = task_.timeouts.first_event;

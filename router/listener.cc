@@ -179,7 +179,8 @@ void Listener::welcome(int fd, const SocketAddress& peer) {
 }
 
 Task<> Listener::greet(Greeting& greeting) {
-  bool welcome = !settings_.proxy_required || co_await read_proxy_header(greeting);
+  bool welcome = true;
+  if (settings_.proxy_required) welcome = co_await read_proxy_header(greeting);
   if (welcome && !limit_->assign(greeting.permit, greeting.client)) {
     ++counters_.over_source_limit;
     welcome = false;

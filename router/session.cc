@@ -9,8 +9,7 @@
 namespace perigee::router {
 namespace {
 
-constexpr Nanos kBodyGrace = std::chrono::seconds(10);  // before the rate of a body is looked at
-constexpr std::size_t kLoggedModel = 64;                // of what a client asked for
+constexpr std::size_t kLoggedModel = 64;  // of what a client asked for
 
 ApiError no_endpoint(const Decision& decision, Instant now) {
   ApiError error;
@@ -81,7 +80,7 @@ bool Session::admit() {
 }
 
 Instant Session::body_due() const {
-  return record_.begun + kBodyGrace +
+  return record_.begun + limits().body_grace +
          std::chrono::nanoseconds(body_.size() * 1'000'000'000ULL / limits().min_body_rate);
 }
 

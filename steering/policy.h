@@ -186,7 +186,8 @@ struct Policy {
       std::uint32_t connections = 20'000;
       std::uint32_t connections_per_source = 1000;
       std::uint64_t body_octets = std::uint64_t{32} << 20U;
-      std::uint32_t min_body_rate = 4096;  // octets a second, after the first 10 s
+      Nanos body_grace{std::chrono::seconds(10)};  // before the rate of a body is looked at
+      std::uint32_t min_body_rate = 4096;          // octets a second, from then on
       Nanos write_stall{std::chrono::seconds(60)};
       friend bool operator==(const Limits&, const Limits&) = default;
     };

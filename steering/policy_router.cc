@@ -96,6 +96,7 @@ void read_limits(Map& map, Policy::Listener::Limits& limits) {
   inner.integer<std::uint32_t>("connections_per_source", limits.connections_per_source, 1,
                                limits.connections);
   inner.octets("body_octets", limits.body_octets, kKiB, kGiB);
+  inner.duration("body_grace", limits.body_grace, 10ms, 10min);
   std::uint64_t rate = limits.min_body_rate;
   if (inner.octets("min_body_rate", rate, 1, kMiB)) limits.min_body_rate = static_cast<std::uint32_t>(rate);
   inner.duration("write_stall", limits.write_stall, 10ms, 1h);

@@ -16,7 +16,8 @@ TEST(PolicyRouter, EveryKeyOfAListenerIsRead) {
       "client_ca: /e, client_certificate: optional}, proxy_protocol: {require: true, from: [192.0.2.0/24, "
       "2001:db8::/32]}, limits: {header_octets: 8KiB, header_fields: 50, header_time: 1s, handshake_time: "
       "2s, "
-      "keep_alive: 3s, connections: 10, connections_per_source: 5, body_octets: 1MiB, min_body_rate: 1KiB, "
+      "keep_alive: 3s, connections: 10, connections_per_source: 5, body_octets: 1MiB, body_grace: 6s, "
+      "min_body_rate: 1KiB, "
       "write_stall: 4s}, diagnostics: true}"));
   ASSERT_EQ(policy.listeners.size(), 1U);
   const Policy::Listener& listener = policy.listeners[0];
@@ -29,7 +30,8 @@ TEST(PolicyRouter, EveryKeyOfAListenerIsRead) {
   EXPECT_EQ(listener.tls->client_certificate, Policy::Listener::ClientCertificate::optional);
   EXPECT_TRUE(listener.proxy_protocol.require);
   EXPECT_EQ(listener.proxy_protocol.from.size(), 2U);
-  EXPECT_EQ(listener.limits, (Policy::Listener::Limits{8192, 50, 1s, 2s, 3s, 10, 5, 1U << 20U, 1024, 4s}));
+  EXPECT_EQ(listener.limits,
+            (Policy::Listener::Limits{8192, 50, 1s, 2s, 3s, 10, 5, 1U << 20U, 6s, 1024, 4s}));
   EXPECT_TRUE(listener.diagnostics);
 }
 
