@@ -12,9 +12,10 @@ constexpr std::uint32_t kColdest = 100;     // a tenth: enough to be seen, too l
 
 std::uint32_t effective_weight(std::uint32_t weight, Instant warming_since, Nanos slow_start, Instant now) {
   std::uint32_t share = kFullyWarm;
-  const Nanos age = now - warming_since;
+  // Another thread may have written a time that is not over here.
+  const Nanos age = std::max(now - warming_since, Nanos(0));
   if (!warming_since.never() && age < slow_start)
-    share = std::max(kColdest, static_cast<std::uint32_t>(std::max(age, Nanos(0)) * kFullyWarm / slow_start));
+    share = std::max(kColdest, static_cast<std::uint32_t>(age * kFullyWarm / slow_start));
   return weight * share;  // at most 65535 * 1000
 }
 
