@@ -184,7 +184,10 @@ class FlowTable {
     return mask;
 #endif
   }
-  [[nodiscard]] std::uint32_t prefetch_first(std::uint32_t group, std::uint8_t tag) const {
+  // Always inlined: g++ 12 takes a function that only prefetches for pure and drops calls whose result is
+  // unused.
+  [[nodiscard, gnu::always_inline]] std::uint32_t prefetch_first(std::uint32_t group,
+                                                                 std::uint8_t tag) const {
     const std::uint32_t mask = match(group, tag);
     if (mask == 0) return kNoSlot;
     const std::uint32_t slot = group * kGroup + static_cast<std::uint32_t>(std::countr_zero(mask));

@@ -169,7 +169,7 @@ void print(const Case& item) {
       item.theirs_least_ns, list(item.stages, 1 / per_ns / kFrames).c_str(), per_ns);
 }
 
-void run(int rounds, std::uint32_t flows) {
+void run(int rounds, std::uint32_t flows, const std::string& only) {
   std::mt19937 random(1);
   std::uint32_t fresh = 2 * flows, unknown = 6'000'000;
   const auto any = [&] { return random() % flows; };
@@ -180,6 +180,7 @@ void run(int rounds, std::uint32_t flows) {
   cases[3] = {.name = "reply, random", .reply = true, .passes = 64, .next_flow = any};
   cases[4] = {.name = "new flow", .flags = kSyn, .passes = 16, .next_flow = [&] { return fresh++; }};
   cases[5] = {.name = "refused", .sent = false, .passes = 64, .next_flow = [&] { return unknown++; }};
+  std::erase_if(cases, [&](const Case& item) { return !item.name.starts_with(only); });
   Bench bench(flows);
   for (int i = 0; i < rounds; ++i) {
     for (Case& item : cases) bench.round(item);
@@ -190,7 +191,7 @@ void run(int rounds, std::uint32_t flows) {
 }  // namespace
 }  // namespace perigee::bench
 
-// fastpath_bench [ROUNDS [FLOWS]]
+// fastpath_bench [ROUNDS [FLOWS [CASE]]]: all cases, or those whose names start so
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 7;
   const int flows = argc > 2 ? std::atoi(argv[2]) : 1'000'000;
@@ -200,6 +201,7 @@ int main(int argc, char** argv) {
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
   if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) < 0) return 1;
-  perigee::bench::run(std::max(rounds, 1), static_cast<std::uint32_t>(std::max(flows, 1000)));
+  perigee::bench::run(std::max(rounds, 1), static_cast<std::uint32_t>(std::max(flows, 1000)),
+                      argc > 3 ? argv[3] : "");
   return 0;
 }
