@@ -4,12 +4,14 @@
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <condition_variable>
+#include <csignal>
 #include <functional>
 #include <list>
 #include <memory>
@@ -26,21 +28,49 @@ namespace perigee::router {
 
 inline const IpAddress kHere = IpAddress::v4(127, 0, 0, 1);
 
-// A blocking socket, and what was read from it.
+// A blocking socket, with or without TLS, and what was read from it.
 class Peer {
  public:
   explicit Peer(int fd) : fd_(fd) {}
   static std::unique_ptr<Peer> connect(std::uint16_t port) {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    auto peer = try_connect(port);
+    EXPECT_NE(peer, nullptr);
+    return peer;
+  }
+  // Null: nobody listens.
+  static std::unique_ptr<Peer> try_connect(std::uint16_t port) {
+    auto peer = std::make_unique<Peer>(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const SocketAddress to(kHere, port);
-    EXPECT_EQ(::connect(fd, to.get(), to.size()), 0);
-    return std::make_unique<Peer>(fd);
+    if (::connect(peer->fd_, to.get(), to.size()) != 0) return nullptr;
+    return peer;
   }
   Peer(const Peer&) = delete;
   Peer& operator=(const Peer&) = delete;
   ~Peer() { close(); }
 
-  void send(std::string_view text) const { ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL); }
+  // From here on through TLS. False: no handshake within ten seconds.
+  bool start_tls(SSL_CTX* context, bool as_server) {
+    ::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
+    const timeval limit{10, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ssl_ = SSL_new(context);
+    SSL_set_fd(ssl_, fd_);
+    return (as_server ? SSL_accept(ssl_) : SSL_connect(ssl_)) == 1;
+  }
+  // What is not read soon stops the sender.
+  void take_little() const {
+    const int octets = 4096;
+    ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &octets, sizeof octets);
+  }
+
+  void send(std::string_view text) const {
+    if (text.empty()) return;
+    if (ssl_ != nullptr) {
+      SSL_write(ssl_, text.data(), static_cast<int>(text.size()));
+    } else {
+      ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+    }
+  }
   // Reads until `text` has come; false: the peer closed first, or nothing came for ten seconds.
   bool read_until(std::string_view text) {
     while (seen_.find(text) == std::string::npos) {
@@ -86,16 +116,22 @@ class Peer {
     ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     close();
   }
+  // With TLS too it is cut, without close_notify.
   void close() {
+    if (ssl_ != nullptr) SSL_free(std::exchange(ssl_, nullptr));
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
+  // It ended, not only stopped.
+  [[nodiscard]] bool closed() const { return closed_; }
 
  private:
   bool read_some() {
     pollfd wait{fd_, POLLIN, 0};
-    if (::poll(&wait, 1, 10'000) != 1) return false;
-    char octets[65536];
-    const ssize_t got = ::recv(fd_, octets, sizeof octets, 0);
+    if (fd_ < 0 || ((ssl_ == nullptr || SSL_pending(ssl_) == 0) && ::poll(&wait, 1, 10'000) != 1))
+      return false;
+    char octets[16384];
+    const ssize_t got =
+        ssl_ == nullptr ? ::recv(fd_, octets, sizeof octets, 0) : SSL_read(ssl_, octets, sizeof octets);
     if (got <= 0) {
       closed_ = true;
       reset_ = got < 0;
@@ -106,6 +142,7 @@ class Peer {
   }
 
   int fd_;
+  SSL* ssl_ = nullptr;
   std::string seen_;
   bool closed_ = false;
   bool reset_ = false;
@@ -123,7 +160,7 @@ class ScriptedEndpoint {
   ~ScriptedEndpoint() {
     ::shutdown(listener_, SHUT_RDWR);
     accepting_.join();
-    for (std::thread& thread : threads_) thread.join();
+    for (Running& one : running_) one.thread.join();
     ::close(listener_);
   }
   [[nodiscard]] std::uint16_t port() const { return port_; }
@@ -133,7 +170,7 @@ class ScriptedEndpoint {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const SocketAddress any(kHere, 0);
     EXPECT_EQ(::bind(fd, any.get(), any.size()), 0);
-    EXPECT_EQ(::listen(fd, 64), 0);
+    EXPECT_EQ(::listen(fd, 512), 0);
     return fd;
   }
   // A port on which nobody listens.
@@ -150,18 +187,29 @@ class ScriptedEndpoint {
       const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
       if (fd < 0) return;
       ++connections_;
-      threads_.emplace_back([this, fd] {
+      running_.remove_if([](Running& one) {
+        if (one.over) one.thread.join();
+        return !one.thread.joinable();
+      });
+      Running& one = running_.emplace_back();
+      one.thread = std::thread([this, fd, &one] {
         Peer peer(fd);
         script_(peer);
+        one.over = true;
       });
     }
   }
+
+  struct Running {
+    std::thread thread;
+    std::atomic<bool> over = false;
+  };
 
   Script script_;
   int listener_;
   std::uint16_t port_ = 0;
   std::atomic<int> connections_ = 0;
-  std::list<std::thread> threads_;
+  std::list<Running> running_;
   std::thread accepting_;
 };
 
@@ -225,11 +273,7 @@ struct RouterLab : testing::Test {
     for (std::size_t i = 0; i < ports.size(); ++i) text += (i > 0 ? ", e" : "e") + std::to_string(i + 1);
     text += "], served_name: served, timeouts: " + timeouts + "}\n" + more_service +
             "router: " + router_keys + "\n" + more_policy;
-    auto parsed = parse_policy(text, "policy.yaml");
-    ASSERT_TRUE(parsed) << text_of(parsed.error()) << text;
-    policy = std::move(*parsed);
-    for (Policy::Endpoint& endpoint : policy.endpoints)
-      endpoint.address = kHere;  // no endpoint of a real policy
+    policy = policy_of(text);
     router = Router::create({&records}).value();
     const Instant now = monotonic_now();
     const Route decided = route(policy, Conditions{}, Route{}, now);
@@ -237,6 +281,13 @@ struct RouterLab : testing::Test {
     const auto errors = router->prepare(in_force, now);
     ASSERT_TRUE(errors.empty()) << text_of(errors);
     router->publish(in_force, decided, now);
+  }
+  static Policy policy_of(const std::string& text) {
+    auto parsed = parse_policy(text, "policy.yaml");
+    EXPECT_TRUE(parsed) << text_of(parsed.error()) << text;
+    for (Policy::Endpoint& endpoint : parsed.value().endpoints)
+      endpoint.address = kHere;  // no endpoint of a real policy
+    return std::move(*parsed);
   }
   std::unique_ptr<Peer> client() const { return Peer::connect(port); }
   std::string ask(std::string_view request) const {
