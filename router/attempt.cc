@@ -41,7 +41,9 @@ Attempt::Attempt(ThreadContext& thread, Exchange& exchange, Signal& signal, Held
       relay_(relay),
       record_(record),
       task_(task),
-      timer_(thread.loop.timers(), signal) {}
+      timer_(thread.loop.timers(), signal),
+      comment_timer_(thread.loop.timers(), signal),
+      commented_(record.begun) {}
 
 bool Attempt::end(AttemptEnd::Kind kind, AttemptResult result, std::string reason) {
   end_.kind = kind;
@@ -66,6 +68,7 @@ Task<AttemptEnd> Attempt::run(bool fresh) {
   endpoint_.emplace(std::move(*connection), thread_.endpoint_scratch);
   open_ = endpoint_->reused();
   wait_for(Waiting::connect, thread_.loop.now() + task_.timeouts.connect);
+  if (task_.sse_keep_alive > Nanos(0)) comment_timer_.arm(commented_ + task_.sse_keep_alive);
   // Each turn does what can be done now, in the order in which a request goes through. True: the attempt is
   // over.
   while (!(watch() || establish() || send() || receive())) {
@@ -73,6 +76,13 @@ Task<AttemptEnd> Attempt::run(bool fresh) {
     co_await signal_.wait();
   }
   if (endpoint_ && end_.kind != AttemptEnd::Kind::answered) endpoint_->stream().abort();  // it stops at once
+  // After a comment there is no status any more, and no other attempt.
+  if (relay_.committed() &&
+      (end_.kind == AttemptEnd::Kind::elsewhere || end_.kind == AttemptEnd::Kind::failed)) {
+    relay_.break_off(end_.error);
+    end_.kind = AttemptEnd::Kind::broken_off;
+    end_.stale = false;
+  }
   co_return std::move(end_);
 }
 
@@ -85,7 +95,19 @@ bool Attempt::watch() {
     end_.error = unavailable(503, "draining", "this gateway is being stopped");
     return end(AttemptEnd::Kind::drained, AttemptResult::neutral, "the drain deadline is over");
   }
+  if (comment_timer_.expired()) keep_alive();
   return timer_.expired() && time_out();
+}
+
+void Attempt::keep_alive() {
+  const Instant now = thread_.loop.now();
+  Instant due = std::max(record_.last_event, commented_) + task_.sse_keep_alive;
+  if (due <= now) {
+    if (exchange_.unsent() == 0) relay_.keep_alive(task_.answer_fields);
+    commented_ = now;
+    due = now + task_.sse_keep_alive;
+  }
+  comment_timer_.arm(due);
 }
 
 bool Attempt::time_out() {
@@ -272,6 +294,10 @@ bool Attempt::judge_status() {
     return true;
   }
   end_.result = result;
+  if (relay_.committed() && !Relay::continues(head)) {
+    end_.error = unavailable(status >= 400 ? status : 502, "endpoint_error", said);
+    return end(AttemptEnd::Kind::failed, result, said);
+  }
   relay_.begin(head, endpoint_->framing(), body_.asks_usage(), task_.answer_fields);
   return false;
 }
@@ -288,12 +314,14 @@ bool Attempt::finish_answer() {
 }
 
 bool Attempt::endpoint_broke(std::string_view why) {
+  const std::string_view code = relay_.bad_data() ? "endpoint_bad_data" : "endpoint_broke_off";
   if (relay_.committed()) {
-    relay_.break_off(unavailable(502, "endpoint_broke_off", "the endpoint broke off its answer"));
+    end_.error = unavailable(502, code, "the endpoint broke off its answer");
+    relay_.break_off(end_.error);
     return end(AttemptEnd::Kind::broken_off, AttemptResult::failure, std::string(why));
   }
   end_.stale = endpoint_->reused() && !endpoint_->responded();
-  fail(502, "endpoint_broke_off", "the endpoint closed the connection without an answer",
+  fail(502, code, "the endpoint broke off before its answer began",
        end_.stale ? AttemptResult::neutral : AttemptResult::failure);
   end_.reason = why;
   return true;

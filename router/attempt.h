@@ -67,6 +67,7 @@ struct AttemptTask {
   bool chunked = false;            // the body's length is not known
   std::string_view answer_fields;  // lines of ours for the client's answer
   Instant total_deadline;
+  Nanos sse_keep_alive{0};  // 0: no comments of ours
 };
 
 class Attempt {
@@ -87,6 +88,7 @@ class Attempt {
   bool judge_status();
   bool finish_answer();
   bool watch();
+  void keep_alive();
   void wait_for(Waiting waiting, Instant deadline);
   void set_waiting();
   bool end(AttemptEnd::Kind kind, AttemptResult result, std::string reason);
@@ -103,6 +105,8 @@ class Attempt {
   const AttemptTask& task_;
   std::optional<EndpointExchange> endpoint_;
   Timer timer_;
+  Timer comment_timer_;
+  Instant commented_;  // the last comment of ours, or the beginning of the request
   Waiting waiting_ = Waiting::connect;
   bool open_ = false;
   bool progress_ = false;      // in this turn

@@ -44,6 +44,20 @@ struct StringOctets {
 #endif
 };
 
+// What ends or escapes a JSON string, and what must not be in one.
+struct JsonStringEnds {
+  static bool stops(char octet) {
+    return static_cast<unsigned char>(octet) < 0x20 || octet == '"' || octet == '\\';
+  }
+#if defined(__SSE2__)
+  static __m128i stops(__m128i octets) {
+    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(octets, _mm_set1_epi8(0x1f)), octets);
+    const __m128i quote = _mm_cmpeq_epi8(octets, _mm_set1_epi8('"'));
+    return _mm_or_si128(_mm_or_si128(control, quote), _mm_cmpeq_epi8(octets, _mm_set1_epi8('\\')));
+  }
+#endif
+};
+
 // Either of two octets: what ends a line, or what ends or escapes a JSON string.
 template <char a, char b>
 struct EitherOctet {

@@ -29,12 +29,38 @@ void Relay::begin(const Head& head, const ResponseFraming& framing, bool strip_u
   if (is_event_stream(head)) splitter_.emplace();
 }
 
+void Relay::keep_alive(std::string_view fields) {
+  constexpr std::string_view kComment = ": keep-alive\n\n";
+  if (head_ != nullptr && !event_stream()) return;
+  if (!committed_ && head_ != nullptr) {
+    commit();
+    if (!withheld_.empty()) {
+      const std::string_view withheld = withheld_;
+      exchange_.send({&withheld, 1});
+      withheld_ = {};
+    }
+  } else if (!committed_) {
+    committed_ = own_head_ = true;
+    AnswerHead answer;
+    answer.event_stream = true;
+    answer.content_type = "text/event-stream";
+    answer.request_id = record_.request_id;
+    answer.more_fields = fields;
+    record_.status = answer.status;
+    exchange_.start(answer);
+  }
+  exchange_.send({&kComment, 1});
+}
+
+bool Relay::continues(const Head& head) { return head.status() == 200 && is_event_stream(head); }
+
 void Relay::forget() {
   head_ = nullptr;
   splitter_.reset();
   finder_ = {};
   withheld_.clear();
   fault_ = {};
+  bad_data_ = false;
   record_.first_event = record_.last_event = {};
   record_.events = 0;
   record_.gaps = {};
@@ -46,6 +72,11 @@ void Relay::note(Instant now, std::uint64_t events) {
     record_.gaps.add(now - record_.last_event);
   record_.last_event = now;
   record_.events += events;
+}
+
+void Relay::note_bad_data() {
+  fault_ = "an event's data is not JSON";
+  bad_data_ = true;
 }
 
 void Relay::commit() {
@@ -71,7 +102,9 @@ bool Relay::put(std::string_view payload, Instant now) {
       fault_ = "an event is longer than may wait for its end";
       return false;
     }
-    return put_events(read, false, now);
+    if (read.broken) note_bad_data();
+    if (committed_ || !read.broken) put_events(read, false, now);
+    return !read.broken;
   }
   finder_.feed(payload);
   note(now, 0);
@@ -80,7 +113,7 @@ bool Relay::put(std::string_view payload, Instant now) {
   return true;
 }
 
-bool Relay::put_events(const SseRead& read, bool last, Instant now) {
+void Relay::put_events(const SseRead& read, bool last, Instant now) {
   if (read.usage) record_.usage = read.usage;
   if (read.data_events > 0) note(now, read.data_events);
   std::array<std::string_view, kMaxParts> parts;
@@ -99,7 +132,7 @@ bool Relay::put_events(const SseRead& read, bool last, Instant now) {
   };
   if (!committed_ && read.data_events == 0 && !last) {
     withheld_.append(read.first).append(read.rest);
-    if (withheld_.size() <= kMaxWithheld) return true;
+    if (withheld_.size() <= kMaxWithheld) return;
   }
   if (!committed_) {
     commit();
@@ -121,7 +154,6 @@ bool Relay::put_events(const SseRead& read, bool last, Instant now) {
     exchange_.flush();  // a head alone
   }
   withheld_ = {};
-  return true;
 }
 
 bool Relay::finish(std::string_view payload, Instant now) {
@@ -134,21 +166,25 @@ bool Relay::finish(std::string_view payload, Instant now) {
     return true;
   }
   SseRead read = splitter_->feed(payload);
-  if (!read.overflow &&
-      splitter_->tail_octets() > 0) {  // what lacks only its blank line may still be an event
-    if (!put_events(read, false, now)) return false;
+  // What lacks only its blank line may still be an event.
+  if (!read.overflow && !read.broken && splitter_->tail_octets() > 0) {
+    put_events(read, false, now);
     read = splitter_->finish();
   }
-  const bool whole = !read.overflow && splitter_->tail_octets() == 0;
+  const bool whole = !read.overflow && !read.broken && splitter_->tail_octets() == 0;
   const bool promised = form_ == StreamForm::chunks || form_ == StreamForm::named_events;
-  if (whole && (!promised || splitter_->ended())) return put_events(read, true, now);
-  if (!read.overflow && !put_events(read, false, now)) return false;
+  if (whole && (!promised || splitter_->ended())) {
+    put_events(read, true, now);
+    return true;
+  }
+  if (!read.overflow && (committed_ || !read.broken)) put_events(read, false, now);
   fault_ = "the stream ended without its last event";
+  if (read.broken) note_bad_data();
   return false;
 }
 
 void Relay::break_off(const ApiError& error) {
-  if (!event_stream()) {
+  if (!event_stream() && !own_head_) {
     exchange_.abandon();
     return;
   }

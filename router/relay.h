@@ -23,6 +23,11 @@ class Relay {
   // The answer of an endpoint begins. `strip_usage`: an event that only reports usage is ours, not the
   // client's. `fields`: lines of ours. Both views outlive the relaying.
   void begin(const Head& head, const ResponseFraming& framing, bool strip_usage, std::string_view fields);
+  // A comment, so that nobody on the way to the client takes the stream for dead. It commits: should no head
+  // of an endpoint be there yet, the answer begins with one of ours and `fields`.
+  void keep_alive(std::string_view fields);
+  // Whether the answer that began with our own head can go on with the endpoint's.
+  [[nodiscard]] static bool continues(const Head& head);
   // A piece of the body. False: it cannot be relayed (fault()).
   [[nodiscard]] bool put(std::string_view payload, Instant now);
   // The last piece, which may be empty: the body has ended. False: it lacks the end that its API promises
@@ -38,9 +43,11 @@ class Relay {
   [[nodiscard]] bool event_stream() const { return splitter_.has_value(); }
   [[nodiscard]] bool has_event() const { return !record_.first_event.never(); }
   [[nodiscard]] std::string_view fault() const { return fault_; }  // static text
+  [[nodiscard]] bool bad_data() const { return bad_data_; }  // the fault: an event that no client could read
 
  private:
-  bool put_events(const SseRead& read, bool last, Instant now);
+  void put_events(const SseRead& read, bool last, Instant now);
+  void note_bad_data();
   void note(Instant now, std::uint64_t events);
   void commit();
 
@@ -55,7 +62,9 @@ class Relay {
   UsageFinder finder_;
   std::string withheld_;  // complete events before the first one with data
   std::string_view fault_;
+  bool bad_data_ = false;
   bool committed_ = false;
+  bool own_head_ = false;  // the answer began before an endpoint's did
 };
 
 }  // namespace perigee::router

@@ -234,16 +234,20 @@ Task<void> Session::attempts() {
   while (fresh || pick()) {
     if (!fresh) write_head();
     const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
-    const AttemptTask task{endpoint,
-                           permit_,
-                           snapshot_->settings.breaker,
-                           absent_id_of_request(),
-                           model_->timeouts,
-                           limits(),
-                           endpoint_head_,
-                           !body_.wire_length(),
-                           answer_fields_,
-                           record_.begun + model_->timeouts.total};
+    const AttemptTask task{
+        endpoint,
+        permit_,
+        snapshot_->settings.breaker,
+        absent_id_of_request(),
+        model_->timeouts,
+        limits(),
+        endpoint_head_,
+        !body_.wire_length(),
+        answer_fields_,
+        record_.begun + model_->timeouts.total,
+        record_.streamed && operation_info(operation_->operation).stream != StreamForm::none
+            ? model_->sse_keep_alive
+            : Nanos(0)};
     AttemptEnd end;
     {
       const InFlight in_flight(*endpoint.counters);
@@ -271,6 +275,7 @@ bool Session::conclude(AttemptEnd end) {
       return true;
     case AttemptEnd::Kind::broken_off:
       record_.ending = Ending::broken_off;
+      record_.error = end.error.code;
       return true;
     case AttemptEnd::Kind::client_gone:
       record_.ending = Ending::client_gone;

@@ -146,6 +146,7 @@ class Maker {
       RouterSnapshot::Model& made = out.models.emplace_back();
       made.name = model.name;
       made.timeouts = model.timeouts;
+      made.sse_keep_alive = model.sse_keep_alive;
       made.pool = pool(model.pool);
       if (!model.canary) continue;
       made.canary_per_10000 = model.canary->per_10000;

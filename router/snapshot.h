@@ -71,6 +71,7 @@ struct RouterSnapshot {
     std::string name;
     Pool pool;
     Policy::Model::Timeouts timeouts;
+    Nanos sse_keep_alive{0};             // 0: none
     std::uint32_t canary_per_10000 = 0;  // 0: no canary
     Pool canary;
   };

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <utility>
 
+#include "router/json_check.h"
 #include "router/octet_search.h"
 
 namespace perigee::router {
@@ -14,7 +15,7 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 struct EventFields {
   std::string_view name;
   std::string_view data;
-  bool has_data = false;
+  std::uint32_t data_lines = 0;
 };
 
 // The value of a line "field: value"; one SP after the colon is not part of it. nullopt: another field.
@@ -35,13 +36,24 @@ EventFields read_fields(std::string_view event) {
     const std::string_view line = event.substr(0, end);
     event.remove_prefix(end == event.size() ? end : end + 1);
     if (const auto data = field_value(line, "data")) {
-      if (!fields.has_data) fields.data = *data;
-      fields.has_data = true;
+      if (fields.data_lines++ == 0) fields.data = *data;
     } else if (const auto name = field_value(line, "event")) {
       fields.name = *name;
     }
   }
   return fields;
+}
+
+// The data of an event with several lines of it, as a client joins them.
+std::string joined_data(std::string_view event) {
+  std::string joined;
+  while (!event.empty()) {
+    const std::size_t end = find_octet<LineEnds>(event, 0);
+    const auto data = field_value(event.substr(0, end), "data");
+    event.remove_prefix(end == event.size() ? end : end + 1);
+    if (data) joined.append(*data).append("\n");
+  }
+  return joined;
 }
 
 // Whether `"key":` with something other than null stands anywhere in the data: a cheap look that spares most
@@ -109,16 +121,20 @@ std::size_t SseSplitter::event_end(std::string_view octets, std::size_t at) {
 }
 
 void SseSplitter::add(std::string_view event, SseRead& read) {
+  if (read.broken) return;
   SseEvent out{event};
   if (!std::exchange(started_, true) && event.starts_with(kByteOrderMark))
     event.remove_prefix(kByteOrderMark.size());
   const EventFields fields = read_fields(event);
+  const bool empty = fields.data.empty() && fields.data_lines <= 1;  // a client sees no event (section 9.2.6)
   const std::string_view name = fields.name.empty() ? type_of(fields.data) : fields.name;
-  if (!fields.has_data) {
+  if (empty) {
     out.kind = SseKind::comment;
   } else if (fields.data.starts_with("[DONE]")) {
     out.kind = SseKind::done;
     out.last = true;
+  } else if (!is_json(fields.data_lines == 1 ? fields.data : std::string_view(joined_data(event)))) {
+    read.broken = true;
   } else {
     out.last = ends_stream(name);
     if (name == "error" || name == "response.failed" || has_error(fields.data)) out.kind = SseKind::error;
@@ -132,6 +148,17 @@ void SseSplitter::add(std::string_view event, SseRead& read) {
   }
   ended_ = ended_ || out.last;
   events_.push_back(out);
+}
+
+// The last event is the broken one: what came before it passes.
+void SseSplitter::cut(SseRead& read) {
+  const SseEvent& broken = read.events.back();
+  read.events = read.events.first(read.events.size() - 1);
+  if (broken.octets.data() == read.first.data()) {
+    read.first = read.rest = {};
+  } else {
+    read.rest = read.rest.substr(0, static_cast<std::size_t>(broken.octets.data() - read.rest.data()));
+  }
 }
 
 SseRead SseSplitter::feed(std::string_view octets) {
@@ -161,6 +188,7 @@ SseRead SseSplitter::feed(std::string_view octets) {
   }
   read.rest = octets.substr(rest_begin, rest_end - rest_begin);
   read.events = events_;
+  if (read.broken) cut(read);
   if (tail_.size() + octets.size() - rest_end > kMaxEventTail) {
     read.overflow = true;
   } else {
@@ -176,7 +204,10 @@ SseRead SseSplitter::finish() {
   first_.swap(tail_);
   tail_.clear();
   add(first_, read);
-  if (!events_.back().last) return {};
+  if (read.broken || !events_.back().last) {
+    tail_.swap(first_);
+    return {};
+  }
   read.first = first_;
   read.events = events_;
   return read;

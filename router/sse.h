@@ -18,7 +18,7 @@ inline constexpr std::size_t kMaxEventTail = 64 * 1024;  // of an incomplete eve
 
 enum class SseKind : std::uint8_t {
   data,
-  comment,  // nothing for the application: comments, or fields without data
+  comment,  // nothing for the application: comments, or fields without data, or with empty data
   usage,    // data whose only content is token usage: `choices` is empty or null
   error,    // data with an `error`, `event: error`, or response.failed
   done,     // data: [DONE]
@@ -39,6 +39,9 @@ struct SseRead {
   std::span<const SseEvent> events;  // all of them, in order
   std::uint32_t data_events = 0;     // of kind data, usage or error
   std::optional<TokenUsage> usage;   // the last one among these events
+  // An event had data that is neither JSON nor [DONE]: no client could read it. It and all that follows are
+  // left out.
+  bool broken = false;
   bool overflow = false;  // the tail would pass kMaxEventTail: no stream of events; nothing more is read
 };
 
@@ -56,6 +59,7 @@ class SseSplitter {
   // The offset past the first event that ends at or after `at`; npos when none does.
   std::size_t event_end(std::string_view octets, std::size_t at);
   void add(std::string_view event, SseRead& read);
+  static void cut(SseRead& read);
 
   std::string tail_;   // the incomplete event
   std::string first_;  // owns SseRead::first

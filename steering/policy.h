@@ -227,6 +227,8 @@ struct Policy {
     std::vector<std::string> aliases;
     Pool pool;
     Timeouts timeouts;
+    Nanos sse_keep_alive{
+        0};  // a client waits for an event for so long before it gets a comment; 0: no comments
     std::optional<Canary> canary;
     friend bool operator==(const Model&, const Model&) = default;
   };

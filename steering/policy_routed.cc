@@ -141,6 +141,7 @@ Policy::Model read_model(Map& map, const std::string& service, const std::string
   read_pool_members(map, policy, model.pool);
   read_weights(map, policy, model.pool);
   read_timeouts(map, model.timeouts);
+  map.duration("sse_keep_alive", model.sse_keep_alive, Nanos(0), 1h);
   read_canary(map, policy, id, model);
   return model;
 }

@@ -76,7 +76,7 @@ TEST(SseSplitter, AnyLineEndsInAnyPiecesPassUnchanged) {
     const std::string one = "event: x" + end + "data: {\"a\":\"é\"}" + end + end;
     const std::string done = "data: [DONE]" + end + end;
     const std::string stream =
-        one + ":" + end + end + one + "data: split" + end + "data: two" + end + end + done;
+        one + ":" + end + end + one + "data: [\"split\"," + end + "data: 2]" + end + end + done;
     for (std::size_t piece = 1; piece <= stream.size(); ++piece) {
       const Seen seen = read_in_pieces(stream, piece);
       EXPECT_EQ(seen.passed, stream) << piece;
@@ -91,8 +91,8 @@ TEST(SseSplitter, AnyLineEndsInAnyPiecesPassUnchanged) {
 }
 
 TEST(SseSplitter, MixedLineEndsEndAnEventToo) {
-  EXPECT_EQ(read_in_pieces("data: a\r\n\ndata: b\n\r\ndata: c\r\r\n: d\n\n", 999).events,
-            (std::vector<std::string>{"data: a\r\n\n", "data: b\n\r\n", "data: c\r\r\n", ": d\n\n"}));
+  EXPECT_EQ(read_in_pieces("data: 1\r\n\ndata: 2\n\r\ndata: 3\r\r\n: d\n\n", 999).events,
+            (std::vector<std::string>{"data: 1\r\n\n", "data: 2\n\r\n", "data: 3\r\r\n", ": d\n\n"}));
 }
 
 TEST(SseSplitter, AByteOrderMarkHidesNothing) {
@@ -121,9 +121,9 @@ TEST(SseSplitter, TheTailIsBounded) {
   EXPECT_FALSE(splitter.feed(std::string(kMaxEventTail, 'x')).overflow);
   EXPECT_TRUE(splitter.feed("x").overflow);
   SseSplitter other;
-  EXPECT_TRUE(other.feed("data: a\n\n" + std::string(kMaxEventTail + 1, 'x')).overflow);
+  EXPECT_TRUE(other.feed("data: 1\n\n" + std::string(kMaxEventTail + 1, 'x')).overflow);
   SseSplitter whole;
-  const std::string large = "data: " + std::string(3 * kMaxEventTail, 'x') + "\n\n";
+  const std::string large = "data: \"" + std::string(3 * kMaxEventTail, 'x') + "\"\n\n";
   EXPECT_EQ(whole.feed(large).rest.size(), large.size()) << "what is complete need not wait";
 }
 
@@ -171,10 +171,32 @@ TEST(SseEvents, NamedStreamsEndByTheirEvents) {
   EXPECT_FALSE(only("event: response.output_text.done\ndata: {}\n\n").last);
 }
 
+TEST(SseEvents, DataThatIsNoJsonIsCutOffWithAllThatFollows) {
+  const std::string good = "data: {\"a\":1}\n\n";
+  for (const std::string bad :
+       {"data: {\"a\":\n\n", "data: hello\n\n", "data: {\"a\":1}\ndata: {\"b\":1}\n\n", "data\ndata\n\n"}) {
+    for (std::size_t cut = 0; cut <= good.size() + bad.size(); ++cut) {
+      const std::string stream = good + bad + good;
+      SseSplitter splitter;
+      std::string passed;
+      bool broken = false;
+      for (const std::string_view piece :
+           {std::string_view(stream).substr(0, cut), std::string_view(stream).substr(cut)}) {
+        const SseRead read = splitter.feed(piece);
+        passed.append(read.first).append(read.rest);
+        broken = broken || read.broken;
+        if (broken) break;
+      }
+      EXPECT_TRUE(broken) << bad << cut;
+      EXPECT_EQ(passed, good) << bad << cut;
+    }
+  }
+}
+
 TEST(SseEvents, WithoutDataThereIsNothingForTheApplication) {
-  for (const char* event : {": keep-alive\n\n", "\n", "event: ping\n\n", "retry: 10\n\n", "database: x\n\n"})
+  for (const char* event : {": keep-alive\n\n", "\n", "event: ping\n\n", "retry: 10\n\n", "database: x\n\n",
+                            "data\n\n", "data: \n\n"})
     EXPECT_EQ(only(event).kind, SseKind::comment) << event;
-  EXPECT_EQ(only("data\n\n").kind, SseKind::data);
   EXPECT_EQ(event_data("id: 1\ndata:  x\n\n"), " x");
 }
 

@@ -70,7 +70,9 @@ TEST(PolicyRouter, ARoutedServiceIsReadAsItSays) {
   EXPECT_EQ(llama.canary->per_10000, 500U);
   EXPECT_EQ(llama.canary->pool.endpoints, (std::vector<std::size_t>{2}));
   EXPECT_EQ(llama.canary->pool.served_name, "meta/llama");
+  EXPECT_EQ(llama.sse_keep_alive, Nanos(15s));
   const Policy::Model& phi = service->models[1];
+  EXPECT_EQ(phi.sse_keep_alive, Nanos(0)) << "off, unless asked for";
   EXPECT_EQ(phi.pool.endpoints, (std::vector<std::size_t>{1})) << "that lists it under \"serves\"";
   EXPECT_EQ(phi.pool.served_name, "phi");
   EXPECT_NE(phi.pool.id, llama.pool.id);

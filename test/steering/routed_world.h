@@ -34,6 +34,7 @@ services:
         aliases: [llama]
         weights: {per-1: 20}
         timeouts: {connect: 1s, first_event: 90s, idle: 30s, total: 30m}
+        sse_keep_alive: 15s
         canary: {percent: 5%, endpoints: [per-1]}
       phi: {}
 )";
