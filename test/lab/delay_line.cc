@@ -1,9 +1,9 @@
 // delay_line: the wide-area network of the lab. One process holds the frames of every emulated link for the
 // link's delay, loses some of them, or cuts the link. This kernel has no netem.
 //
-//   delay_line --control SOCKET [--watch ADDRESS] --link NAME,INTERFACE,INTERFACE,DELAY_MS ...
+//   delay_line --control SOCKET [--watch ADDRESS] ... --link NAME,INTERFACE,INTERFACE,DELAY_MS ...
 //
-// --watch comes before the links: of its TCP segments the status has counts and times.
+// --watch comes before the links: of the TCP segments of each such address the status has counts and times.
 //
 // Commands, one message each on the SOCK_SEQPACKET socket, answered by one message, "ok MONOTONIC_NS" for a
 // change or "error TEXT":
@@ -173,7 +173,7 @@ Result<Descriptor> listen_on(const std::string& path) {
 }
 
 // "NAME,INTERFACE,INTERFACE,DELAY_MS"
-Result<DelayLink> open_link(const std::string& description, const IpAddress& watched) {
+Result<DelayLink> open_link(const std::string& description, const std::vector<IpAddress>& watched) {
   std::istringstream in(description);
   std::string name, a, b, delay_text;
   std::getline(in, name, ',');
@@ -190,10 +190,10 @@ Result<DelayLink> open_link(const std::string& description, const IpAddress& wat
 int run(const std::vector<std::string>& arguments) {
   std::vector<DelayLink> links;
   std::string control_path;
-  IpAddress watched;
+  std::vector<IpAddress> watched;
   for (std::size_t i = 0; i + 1 < arguments.size(); i += 2) {
     if (arguments[i] == "--watch") {
-      watched = IpAddress::parse(arguments[i + 1]).value_or(IpAddress{});
+      watched.push_back(IpAddress::parse(arguments[i + 1]).value_or(IpAddress{}));
     } else if (arguments[i] == "--control") {
       control_path = arguments[i + 1];
     } else if (arguments[i] == "--link") {
@@ -208,7 +208,7 @@ int run(const std::vector<std::string>& arguments) {
   auto control = listen_on(control_path);
   if (!control || links.empty()) {
     std::cerr << "delay_line: " << (control ? "no --link given" : control.error().text()) << "\n"
-              << "usage: delay_line --control SOCKET [--watch ADDRESS] --link "
+              << "usage: delay_line --control SOCKET [--watch ADDRESS] ... --link "
                  "NAME,INTERFACE,INTERFACE,DELAY_MS ...\n";
     return 2;
   }

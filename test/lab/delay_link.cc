@@ -84,35 +84,41 @@ Nanos age(msghdr& message, Instant realtime_now) {
   return Nanos{0};
 }
 
-// Of a TCP segment from or to `watched` (any, when that is none): the flags octet. IPv4 without a VLAN tag,
-// which is all the lab sends.
-std::optional<std::uint8_t> tcp_flags(const std::uint8_t* octets, std::size_t length,
-                                      const IpAddress& watched) {
+// The flags octet of a TCP segment: IPv4 without a VLAN tag, which is all the lab sends.
+std::optional<std::uint8_t> tcp_flags(const std::uint8_t* octets, std::size_t length) {
   if (length < 14 + 20 + 20 || octets[12] != 0x08 || octets[13] != 0x00) return std::nullopt;
   const std::size_t ip_length = (octets[14] & 0x0fU) * 4U;
   if (octets[14 + 9] != IPPROTO_TCP || length < 14 + ip_length + 20) return std::nullopt;
-  const auto address = [octets](std::size_t at) {
-    return IpAddress::v4(octets[at], octets[at + 1], octets[at + 2], octets[at + 3]);
-  };
-  if (!watched.none() && address(14 + 12) != watched && address(14 + 16) != watched) return std::nullopt;
   return octets[14 + ip_length + 13];
+}
+
+template <class Number>
+std::string field(const char* name, Number value) {
+  return std::string("\"") + name + "\": " + std::to_string(value);
+}
+
+std::string text(const WatchCount& count) {
+  return "\"" + count.address.text() + "\": {" + field("tcp", count.tcp) + ", " +
+         field("tcp_syn", count.tcp_syn) + ", " + field("last_tcp_ns", count.last_tcp_ns) + ", " +
+         field("last_tcp_syn_ns", count.last_tcp_syn_ns) + "}";
 }
 
 std::string text(const Direction& direction) {
   const DirectionCount& count = direction.count();
-  const auto field = [](const char* name, auto value) {
-    return std::string("\"") + name + "\": " + std::to_string(value);
-  };
+  std::string watched;
+  for (const WatchCount& one : direction.watched()) watched += (watched.empty() ? "" : ", ") + text(one);
   return "{" + field("received", count.received) + ", " + field("sent", count.sent) + ", " +
          field("lost", count.lost) + ", " + field("cut", count.cut) + ", " +
          field("overflow", count.overflow) + ", " + field("oversize", count.oversize) + ", " +
-         field("unsent", count.unsent) + ", " + field("queued", direction.queued()) + ", " +
-         field("tcp", count.tcp) + ", " + field("tcp_syn", count.tcp_syn) + ", " +
-         field("last_tcp_ns", count.last_tcp_ns) + ", " + field("last_tcp_syn_ns", count.last_tcp_syn_ns) +
-         "}";
+         field("unsent", count.unsent) + ", " + field("queued", direction.queued()) + ", \"watched\": {" +
+         watched + "}}";
 }
 
 }  // namespace
+
+Direction::Direction(int from, int to, const std::vector<IpAddress>& watched) : from_(from), to_(to) {
+  for (const IpAddress& address : watched) watched_.emplace_back().address = address;
+}
 
 void Direction::receive(const Impairment& impairment, std::mt19937_64& random) {
   static ReceiveBatch batch;  // one thread uses it, and 50 KB is much for a stack
@@ -134,14 +140,7 @@ void Direction::receive(const Impairment& impairment, std::mt19937_64& random) {
 
 void Direction::accept(const std::uint8_t* octets, std::size_t length, Instant received,
                        const Impairment& impairment, std::mt19937_64& random) {
-  if (const auto flags = tcp_flags(octets, length, watched_)) {
-    ++count_.tcp;
-    count_.last_tcp_ns = received.ns;
-    if ((*flags & 0x12U) == 0x02) {  // SYN without ACK
-      ++count_.tcp_syn;
-      count_.last_tcp_syn_ns = received.ns;
-    }
-  }
+  watch(octets, length, received);
   if (impairment.cut) {
     ++count_.cut;
     return;
@@ -159,6 +158,22 @@ void Direction::accept(const std::uint8_t* octets, std::size_t length, Instant r
   frame.due = last_due_;
   frame.length = static_cast<std::uint16_t>(length);
   std::memcpy(frame.octets.data(), octets, length);
+}
+
+void Direction::watch(const std::uint8_t* octets, std::size_t length, Instant received) {
+  const auto flags = tcp_flags(octets, length);
+  if (!flags) return;
+  const auto address = [octets](std::size_t at) {
+    return IpAddress::v4(octets[at], octets[at + 1], octets[at + 2], octets[at + 3]);
+  };
+  for (WatchCount& count : watched_) {
+    if (address(14 + 12) != count.address && address(14 + 16) != count.address) continue;
+    ++count.tcp;
+    count.last_tcp_ns = received.ns;
+    if ((*flags & 0x12U) != 0x02) continue;  // SYN without ACK
+    ++count.tcp_syn;
+    count.last_tcp_syn_ns = received.ns;
+  }
 }
 
 void Direction::release(Instant now) {

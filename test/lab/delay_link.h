@@ -6,6 +6,7 @@
 #include <deque>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "contract/address.h"
 #include "contract/directory.h"
@@ -34,7 +35,12 @@ struct Frame {
 // Counts since the start; times are CLOCK_MONOTONIC, 0: never.
 struct DirectionCount {
   std::uint64_t received = 0, sent = 0, lost = 0, cut = 0, overflow = 0, oversize = 0, unsent = 0;
-  std::uint64_t tcp = 0;      // received TCP segments: the probes of the data planes are UDP
+};
+
+// Of the TCP segments received that are from or to one address.
+struct WatchCount {
+  IpAddress address;
+  std::uint64_t tcp = 0;
   std::uint64_t tcp_syn = 0;  // of them, those that open a connection
   std::int64_t last_tcp_ns = 0;
   std::int64_t last_tcp_syn_ns = 0;
@@ -43,7 +49,7 @@ struct DirectionCount {
 // Frames received on one interface on their way to another.
 class Direction {
  public:
-  Direction(int from, int to, const IpAddress& watched) : from_(from), to_(to), watched_(watched) {}
+  Direction(int from, int to, const std::vector<IpAddress>& watched);
 
   // Takes what the kernel holds, at most one batch; the delay runs from the kernel's receive stamp, so that
   // a late wake-up of ours does not add to it.
@@ -55,14 +61,16 @@ class Direction {
   // When the oldest frame is due; never() when there is none.
   [[nodiscard]] Instant next_due() const { return queue_.empty() ? Instant{} : queue_.front().due; }
   [[nodiscard]] const DirectionCount& count() const { return count_; }
+  [[nodiscard]] const std::vector<WatchCount>& watched() const { return watched_; }
   [[nodiscard]] std::size_t queued() const { return queue_.size(); }
 
  private:
   void accept(const std::uint8_t* octets, std::size_t length, Instant received, const Impairment& impairment,
               std::mt19937_64& random);
+  void watch(const std::uint8_t* octets, std::size_t length, Instant received);
 
   int from_, to_;
-  IpAddress watched_;
+  std::vector<WatchCount> watched_;
   Instant last_due_;  // a shorter delay must not reorder
   std::deque<Frame> queue_;
   DirectionCount count_;
@@ -71,8 +79,8 @@ class Direction {
 class DelayLink {
  public:
   struct Settings {
-    Nanos delay{0};     // each way, at the start and after restore()
-    IpAddress watched;  // TCP segments from or to it are counted; none: all
+    Nanos delay{0};                  // each way, at the start and after restore()
+    std::vector<IpAddress> watched;  // TCP segments from or to each are counted
   };
 
   // Opens a packet socket on each interface. Needs CAP_NET_RAW in the current network namespace.

@@ -12,6 +12,7 @@ import drive
 import namespaces
 import process
 import rundir
+import topology
 from demo_screen import Screen
 from demo_steps import Demo
 from lab import DRIVERS, Lab, LabError
@@ -23,6 +24,7 @@ LOOK_AROUND = """The lab is still up. Look around:
   scripts/lab exec gateway -- {bin}/perigee links
   scripts/lab exec gateway -- {bin}/perigee explain chat --client 198.51.100.10
   scripts/lab exec client -- curl -s http://203.0.113.10:8000/v1/models
+  scripts/lab exec client -- curl -s --cacert {certificate} --resolve {name}:443:{vip} https://{name}/v1/models
   scripts/lab exec gateway -- curl -s http://127.0.0.1:8620/metrics
   scripts/lab cut syd-mel-a;  scripts/lab restore syd-mel-a;  scripts/lab delay syd-per 1
 and end it with scripts/lab down"""
@@ -66,7 +68,8 @@ def bring_up_and_demonstrate(lab, screen, keep):
         code = 130
     finally:
         if keep and ours:
-            screen.say(LOOK_AROUND.format(bin=f"{lab.build_dir}/bin"))
+            screen.say(LOOK_AROUND.format(bin=f"{lab.build_dir}/bin", certificate=lab.certificate,
+                                          name=topology.ROUTED_NAME, vip=topology.ROUTED_VIP))
         elif not keep:
             lab.down(keep_logs=code == 1)
             if code == 1 and os.path.isdir(lab.failed_logs):

@@ -5,6 +5,7 @@ import statistics
 
 import drive
 import observe
+import routed
 import topology
 
 NEAR = ("mel-1", "mel-2")
@@ -61,6 +62,14 @@ class Demo:
         self.result(f"mel-1 and mel-2 over syd-mel-a, measured round trip {window.p50_ms:.2f} ms (5 ms each way)")
         self.count_failures()
 
+    def by_request(self):
+        self.step(f"an OpenAI client asks https://{topology.ROUTED_NAME}: TLS ends in the gateway, requests are routed")
+        call = routed.Call(self.lab, 25).wait()
+        self.require(call.whole(), f"the call failed: {call.status} {call.error}")
+        self.require(call.endpoint in NEAR, f"{call.endpoint} is not the nearest")
+        self.result(f"curl --cacert, streamed: {len(call.tokens)} tokens of {call.endpoint}, whole")
+        self.count_failures()
+
     def longer(self):
         self.step("syd-mel-a becomes longer: 5 ms -> 12 ms each way")
         at_ns = self.lab.wire.delay("syd-mel-a", 12)
@@ -84,8 +93,10 @@ class Demo:
     def cut_with_stream(self):
         self.step("syd-mel-a and syd-mel-b are cut, one after the other, while a stream runs")
         stream = drive.Stream(self.lab, 12 * drive.TOKENS_PER_S)
-        observe.wait_for("the stream runs", lambda: len(stream.tokens()) > 10)
+        call = routed.Call(self.lab, 8 * drive.TOKENS_PER_S)
+        observe.wait_for("the streams run", lambda: len(stream.tokens()) > 10 and len(call.tokens) > 10)
         seen = self.cut("syd-mel-a", "syd-mel-b")
+        self.requests_move(call, "syd-mel-a", "syd-mel-b")
         self.stream_survives(stream, seen.at_ns, "it moved to syd-mel-b")
         self.count_failures()
         self.cut("syd-mel-b", "syd-per")
@@ -96,6 +107,20 @@ class Demo:
         self.moved(self._since_ns, ["syd-mel-a"])
         self.result("both restored; new connections use syd-mel-a again")
         self.count_failures()
+
+    def requests_move(self, call, left, then):
+        """The gateway's own segments, by link, while a routed answer of before goes on and another one is made."""
+        before, seen = observe.carried(self.lab, topology.GATEWAY_ADDRESS), len(call.tokens)
+        another = routed.Call(self.lab, 5).wait()
+        observe.wait_for("more tokens", lambda: len(call.tokens) >= seen + 50 or not call.running())
+        after = observe.carried(self.lab, topology.GATEWAY_ADDRESS)
+        moved = {name: after[name] - before[name] for name in (left, then)}
+        self.require(another.whole(), f"a routed request failed: {another.status} {another.error}")
+        self.require(moved[left] == 0 and moved[then] >= 50, f"the gateway sent {moved}")
+        self.result(f"routed requests moved as well: since then {moved[then]} segments of the gateway on {then}, "
+                    f"{moved[left]} on {left}")
+        self.require(call.wait().whole(), f"the routed answer broke: {call.error}")
+        self.result(f"the routed answer from {call.endpoint} went on: {len(call.tokens)} tokens, whole")
 
     def stream_survives(self, stream, since_ns, how):
         outcome = observe.wait_for("the end of the stream", stream.outcome, patience=90)
@@ -109,7 +134,9 @@ class Demo:
         self.step("the process of mel-1 is killed")
         before_ns = drive.now_ns()
         table = self.lab.telemetry().in_force()
+        call = routed.call_on(self.lab, "mel-1", 60 * drive.TOKENS_PER_S)
         self.lab.kill_endpoint("mel-1")
+        self.answer_breaks_off(call)
         after = observe.wait_for("a table without mel-1", lambda: self._newer_table(table))
         self.result(f"taken out after {(after.at_ns - before_ns) / 1e6:.0f} ms (two checks, 500 ms apart)")
         # A connection opened just before the verdict may wait for its first answer.
@@ -120,6 +147,18 @@ class Demo:
         self.lab.start_endpoint("mel-1")
         observe.wait_for("answers of mel-1", lambda: self.load.endpoints(alone_ns, "new")["mel-1"] > 0)
         self.result("started again; it takes new connections again")
+
+    def answer_breaks_off(self, call):
+        killed_ns = drive.now_ns()
+        call.wait()
+        ended_ms = (drive.now_ns() - killed_ns) / 1e6
+        another = routed.Call(self.lab, 5).wait()
+        told = call.error is not None and not call.done and call.in_order()
+        self.require(told, f"the routed answer of mel-1 ended so: {call.error}")
+        self.require(another.whole() and another.endpoint != "mel-1",
+                     f"the next routed request: {another.status} {another.error}")
+        self.result(f"the routed answer it was streaming ended with an error event after {ended_ms:.0f} ms, and the "
+                    f"next one came from {another.endpoint}")
 
     def _newer_table(self, than):
         snapshot = self.lab.telemetry()
@@ -171,7 +210,7 @@ class Demo:
         self.count_failures()
 
     def run(self):
-        for step in (self.nearest, self.longer, self.cut_with_stream, self.kill_nearest,
+        for step in (self.nearest, self.by_request, self.longer, self.cut_with_stream, self.kill_nearest,
                      self.cut_without_gateway, self.restart_dataplane, self.restored):
             try:
                 step()

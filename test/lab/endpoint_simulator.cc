@@ -1,6 +1,8 @@
 // endpoint_simulator: an inference endpoint without a GPU. Speaks the OpenAI API as vLLM does, plain and as a
 // stream of server-sent events, at a configured pace, and exports vLLM's load metrics. Every answer names the
 // endpoint in `x-endpoint`. The request's journey is serve() below.
+#include <algorithm>
+#include <array>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -15,6 +17,7 @@
 #include <boost/program_options.hpp>
 #include <iostream>
 #include <memory>
+#include <string_view>
 #include <variant>
 
 #include "test/lab/engine.h"
@@ -42,6 +45,18 @@ struct Answer {
 Answer failure(http::status status, const Error& error) {
   return {status, error_body(error, static_cast<unsigned>(status))};
 }
+
+// Of a request that cannot be served as it is.
+Answer refusal(const Error& error) {
+  return failure(error.where == "NotFoundError" ? http::status::not_found : http::status::bad_request, error);
+}
+
+const Error kNotFound{"NotFoundError", "Not Found"};
+
+constexpr std::array kPaths = {std::pair<std::string_view, Api>{"/v1/completions", Api::completions},
+                               std::pair<std::string_view, Api>{"/v1/chat/completions", Api::chat},
+                               std::pair<std::string_view, Api>{"/v1/responses", Api::responses}};
+constexpr std::array kIdPrefixes = {"cmpl-", "chatcmpl-", "resp_"};  // by Api
 
 std::int64_t now_seconds() {
   return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -108,15 +123,17 @@ class Server {
         return Answer{http::status::ok, engine_.metrics(), "text/plain; version=0.0.4; charset=utf-8"};
       }
     }
-    const bool chat = target == "/v1/chat/completions";
-    if (request.method() != http::verb::post || (!chat && target != "/v1/completions")) {
-      return failure(http::status::not_found, {"NotFoundError", "Not Found"});
+    if (request.method() != http::verb::post) return failure(http::status::not_found, kNotFound);
+    if (target == "/v1/embeddings") {
+      auto vectors = embeddings_body(request.body(), model);
+      if (!vectors) return refusal(vectors.error());
+      return Answer{http::status::ok, std::move(*vectors)};
     }
-    auto asked = read_completion(request.body(), chat, model);
-    if (!asked) {
-      const bool missing = asked.error().where == "NotFoundError";
-      return failure(missing ? http::status::not_found : http::status::bad_request, asked.error());
-    }
+    const auto api =
+        std::find_if(kPaths.begin(), kPaths.end(), [&](const auto& row) { return row.first == target; });
+    if (api == kPaths.end()) return failure(http::status::not_found, kNotFound);
+    auto asked = read_completion(request.body(), api->second, model);
+    if (!asked) return refusal(asked.error());
     if (engine_.full()) {
       return failure(http::status::service_unavailable, {"ServiceUnavailableError", "the queue is full"});
     }
@@ -127,10 +144,11 @@ class Server {
   asio::awaitable<bool> complete(tcp::socket& socket, const Request& request,
                                  const CompletionRequest& asked) {
     using asio::experimental::awaitable_operators::operator||;
-    const Completion completion{.id = (asked.chat ? "chatcmpl-" : "cmpl-") + std::to_string(++last_id_),
-                                .model = engine_.config().model,
-                                .created = now_seconds(),
-                                .request = asked};
+    const Completion completion{
+        .id = kIdPrefixes[static_cast<std::size_t>(asked.api)] + std::to_string(++last_id_),
+        .model = engine_.config().model,
+        .created = now_seconds(),
+        .request = asked};
     const auto outcome = co_await (generate(socket, request, completion) || client_gone(socket));
     co_return outcome.index() == 0 && std::get<0>(outcome);
   }

@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 
+import certificate
 import namespaces
 import process
 import rundir
@@ -78,6 +79,7 @@ class Lab:
             for endpoint in topology.ENDPOINTS:
                 self.start_endpoint(endpoint.name)
             self._write_policies()
+            certificate.make(self.certificate, self._path("front.key"), topology.ROUTED_NAME)
             for pop in topology.POPS:
                 self.start_dataplane(pop)
             self.start_gateway()
@@ -108,8 +110,9 @@ class Lab:
             self.spaces.run(name, ["ip", "-batch", "-"], "\n".join(lines) + "\n")
 
     def _start_wire(self):
-        command = [self.program("delay_line"), "--control", self.wire.path, "--watch",
-                   topology.SNAT_ADDRESS]  # what clients cause, not health checks
+        # What clients cause, and what the gateway sends itself: routed requests and health checks.
+        command = [self.program("delay_line"), "--control", self.wire.path, "--watch", topology.SNAT_ADDRESS,
+                   "--watch", topology.GATEWAY_ADDRESS]
         for link in topology.LINKS:
             command += ["--link", f"{link.name},{link.wire_port(link.a)},{link.wire_port(link.b)},{link.delay_ms}"]
         self.processes.start("wire", self.spaces.prefix("wire") + command)
@@ -119,11 +122,11 @@ class Lab:
         return self._path("policy", f"{pop}.yaml")
 
     def _write_policies(self):
-        """Copies of config/lab, with the admin socket in the run directory."""
+        """Copies of config/lab, in which the run directory is the lab's."""
         os.makedirs(self._path("policy"), mode=0o700)
         for pop in topology.POPS:
             with open(os.path.join(rundir.SOURCE_DIR, "config", "lab", f"{pop}.yaml"), encoding="utf-8") as file:
-                text = file.read().replace("/run/perigee/admin.sock", self.admin_socket)
+                text = file.read().replace("/run/perigee/", self._path(""))
             for old, new in GENTLE if self.gentle else ():
                 text = text.replace(old, new)
             with open(self.policy_path(pop), "w", encoding="utf-8") as file:
@@ -132,6 +135,15 @@ class Lab:
     @property
     def admin_socket(self):
         return self._path("admin.sock")
+
+    @property
+    def certificate(self):
+        """Of the routed service; clients trust it as it is."""
+        return self._path("front.pem")
+
+    @property
+    def access_log(self):
+        return self._path("access.log")
 
     def wait_settled(self, patience=60.0):
         """Every data plane serves a table, every link is up at both ends, and the gateway, if it runs, finds

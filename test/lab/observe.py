@@ -40,14 +40,15 @@ def wait_state(lab, link, state, pop=topology.GATEWAY_POP, patience=30.0):
 def opened(lab):
     """How many SYNs of clients the edge PoP has sent into each link: {link: (count, when the last, in ns)}."""
     status = lab.wire.status()
-    return {name: (status[name]["a_to_b"]["tcp_syn"], status[name]["a_to_b"]["last_tcp_syn_ns"])
-            for name in EDGE_LINKS}
+    seen = {name: status[name]["a_to_b"]["watched"][topology.SNAT_ADDRESS] for name in EDGE_LINKS}
+    return {name: (count["tcp_syn"], count["last_tcp_syn_ns"]) for name, count in seen.items()}
 
 
-def carried(lab):
-    """How many TCP segments of clients entered each link, both ways together."""
+def carried(lab, address=topology.SNAT_ADDRESS):
+    """How many TCP segments from or to `address` entered each link, both ways together: those of clients of the
+    forwarded service, or with the gateway's address its own, which are routed requests and health checks."""
     status = lab.wire.status()
-    return {link.name: status[link.name]["a_to_b"]["tcp"] + status[link.name]["b_to_a"]["tcp"]
+    return {link.name: sum(status[link.name][way]["watched"][address]["tcp"] for way in ("a_to_b", "b_to_a"))
             for link in topology.LINKS}
 
 

@@ -1,11 +1,13 @@
 """The endpoint simulator by itself, over loopback: its HTTP, its streams, its queue, its metrics."""
 
+import base64
 import http.client
 import json
 import os
 import re
 import shutil
 import socket
+import struct
 import time
 import unittest
 
@@ -87,6 +89,35 @@ class SimulatorTest(unittest.TestCase):
         self.assertEqual(chunks[-2]["choices"][0]["finish_reason"], "length")
         self.assertEqual((chunks[-1]["choices"], chunks[-1]["usage"]["completion_tokens"]), ([], 5))
         self.assertEqual([chunk["usage"] for chunk in chunks[:-1]], [None] * (len(chunks) - 1))
+
+    def test_responses_are_typed_events(self):
+        asked = {"model": "lab-model", "input": [{"role": "user", "content": [{"type": "input_text", "text": "x" * 8}]}],
+                 "max_output_tokens": 2}
+        answer = json.loads(self.post(self.connect(), asked, "/v1/responses").read())
+        self.assertEqual((answer["status"], answer["output"][0]["content"][0]["text"]), ("completed", "1 2 "))
+        self.assertEqual((answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]), (2, 2))
+        text = self.post(self.connect(), {**asked, "stream": True}, "/v1/responses").read().decode()
+        events = text.split("\n\n")
+        self.assertEqual(events.pop(), "")
+        data = [json.loads(event.partition("\ndata: ")[2]) for event in events]
+        self.assertEqual([f"event: {one['type']}" for one in data], [event.partition("\n")[0] for event in events])
+        self.assertEqual([one["sequence_number"] for one in data], list(range(len(data))))
+        self.assertEqual("".join(one.get("delta", "") for one in data), "1 2 ")
+        self.assertEqual((data[0]["type"], data[-1]["type"]), ("response.created", "response.completed"))
+        self.assertEqual(data[-1]["response"]["usage"], answer["usage"])
+
+    def test_embeddings_as_numbers_and_packed(self):
+        def ask(**more):
+            response = self.post(self.connect(), {"model": "lab-model", "input": ["one", "two"], **more},
+                                 "/v1/embeddings")
+            return [entry["embedding"] for entry in json.loads(response.read())["data"]]
+
+        for dimensions in (3, 4):
+            plain = ask(dimensions=dimensions)
+            packed = [list(struct.unpack(f"<{dimensions}f", base64.b64decode(text)))
+                      for text in ask(dimensions=dimensions, encoding_format="base64")]
+            self.assertEqual(packed, plain)
+        self.assertNotEqual(plain[0], plain[1])
 
     def test_says_what_is_wrong(self):
         cases = [(self.chat(model="other"), 404, "does not exist"), ({"messages": []}, 400, "model"),

@@ -8,8 +8,11 @@ GATEWAY_POP = "syd"  # only this PoP has a gateway; the others run from `perigee
 # One network namespace each. `wire` holds the delay line and the PoPs' local switches.
 NAMESPACES = POPS + ("mel-1", "mel-2", "per-1", "client", "gateway", "wire")
 
-VIP = "203.0.113.10"
+VIP = "203.0.113.10"  # of the forwarded service
 VIP_PORT = 8000
+ROUTED_VIP = "203.0.113.11"  # of the routed service: the gateway's
+ROUTED_NAME = "ai.perigee.example"
+ROUTED_MODEL = "assistant"
 CLIENT_ADDRESS = "198.51.100.10"
 GATEWAY_ADDRESS = "10.1.0.2"
 SNAT_ADDRESS = "10.1.255.1"
@@ -98,7 +101,7 @@ def ip_commands():
         commands[endpoint.name] += [f"address add {endpoint.address}/24 dev eth0",
                                     f"route add default via {endpoint.router}"]
     commands["client"] += [f"address add {CLIENT_ADDRESS}/24 dev eth0", "route add default via 198.51.100.1"]
-    commands["gateway"] += [f"address add {GATEWAY_ADDRESS}/24 dev eth0",
+    commands["gateway"] += [f"address add {GATEWAY_ADDRESS}/24 dev eth0", f"address add {ROUTED_VIP}/32 dev lo",
                             "route add 10.0.0.0/8 via 10.1.0.1", "route add 198.51.100.0/24 via 10.1.0.1"]
     return commands
 
