@@ -48,6 +48,17 @@ class Peer {
   Peer& operator=(const Peer&) = delete;
   ~Peer() { close(); }
 
+  // The other end's socket, which is in this process too.
+  [[nodiscard]] int other_end() const {
+    const std::uint16_t port = SocketAddress::of_peer(fd_).port();
+    for (int fd = 3; fd < 1024; ++fd) {
+      sockaddr_in own{};
+      socklen_t size = sizeof own;
+      if (::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0 && ntohs(own.sin_port) == port)
+        return fd;
+    }
+    return -1;
+  }
   // From here on through TLS. False: no handshake within ten seconds.
   bool start_tls(SSL_CTX* context, bool as_server) {
     ::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
@@ -77,6 +88,12 @@ class Peer {
       if (!read_some()) return false;
     }
     return true;
+  }
+  // How many octets came next; 0: the end.
+  std::size_t read_more() {
+    const std::size_t before = seen_.size();
+    read_some();
+    return seen_.size() - before;
   }
   // Everything to the end.
   const std::string& read_all() {
@@ -164,6 +181,11 @@ class ScriptedEndpoint {
     ::close(listener_);
   }
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  // From its next connections: what is not read soon stops the sender.
+  void take_little() const {
+    const int octets = 4096;
+    ::setsockopt(listener_, SOL_SOCKET, SO_RCVBUF, &octets, sizeof octets);
+  }
   [[nodiscard]] int connections() const { return connections_; }
 
   static int open_socket() {

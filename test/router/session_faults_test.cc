@@ -53,19 +53,50 @@ TEST_F(SessionFaultsTest, NoConnectionIsKeptWithAnUnfinishedRequestOnIt) {
     peer.wait_closed();
   });
   begin({endpoint.port()}, "{}", "{body_hold: 64KiB}");
-  const auto peer = client();
   std::string body = R"({"model":"m","prompt":")";
   body.append(8'000'000, 'x').append("\"}");
-  std::thread sending([&] {
-    peer->send(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-        "Transfer-Encoding: chunked\r\n\r\n" +
-        chunk(body) + "0\r\n\r\n");
-  });
+  const std::string request =
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n" +
+      chunk(body) + "0\r\n\r\n";
+  const auto peer = client();
+  std::thread sending([&] { peer->send(request); });
   EXPECT_TRUE(peer->read_until("HTTP/1.1 413 "));
   sending.join();
   EXPECT_THAT(ask(chat(kAsk)), StartsWith("HTTP/1.1 200 "));
   EXPECT_EQ(endpoint.connections(), 2);
+  router.reset();
+}
+
+// The body is read and framed to its end, and the endpoint takes but a part of its last chunk before it
+// answers.
+TEST_F(SessionFaultsTest, NoConnectionIsKeptWithHalfAChunkOnIt) {
+  constexpr std::size_t kHeld = 64 * 1024;
+  std::atomic<bool> first_part_read = false;
+  std::atomic<bool> last_part_sent = false;
+  ScriptedEndpoint endpoint([&](Peer& peer) {
+    const int octets = 4096;
+    EXPECT_EQ(::setsockopt(peer.other_end(), SOL_SOCKET, SO_SNDBUF, &octets, sizeof octets), 0);
+    for (std::size_t left = kHeld; left > 0;) left -= std::min(left, peer.read_more());
+    first_part_read = true;
+    while (!last_part_sent) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // until its socket is full
+    peer.send(json_answer("{}"));
+    peer.wait_closed();
+  });
+  endpoint.take_little();
+  begin({endpoint.port()}, "{}", "{body_hold: 64KiB}");
+  const auto peer = client();
+  peer->send(
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n" +
+      chunk(R"({"model":"m","prompt":")" + std::string(kHeld, 'x')));
+  eventually([&] { return first_part_read.load(); });
+  peer->send(chunk(std::string(60'000, 'y') + "\"}") + "0\r\n\r\n");
+  last_part_sent = true;
+  EXPECT_THAT(peer->read_message(), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(records.wait().ending, Ending::completed);
+  EXPECT_EQ(router->thread_counters().idle, 0U);
   router.reset();
 }
 
@@ -116,10 +147,11 @@ TEST_F(SessionFaultsTest, AnEndpointThatStopsReadingIsNotTheClientsFault) {
   });
   begin({endpoint.port()}, "{}", "{body_hold: 64KiB}",
         "{connect: 1s, first_event: 1m, idle: 200ms, total: 10m}");
-  const auto peer = client();
   std::string body = R"({"model":"m","prompt":")";
   body.append(30'000'000, 'x').append("\"}");
-  std::thread sending([&] { peer->send(chat(body)); });
+  const std::string request = chat(body);
+  const auto peer = client();
+  std::thread sending([&] { peer->send(request); });
   EXPECT_TRUE(peer->read_until("HTTP/1.1 504 "));
   EXPECT_EQ(records.wait().ending, Ending::timed_out);
   over = true;
