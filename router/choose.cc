@@ -35,7 +35,9 @@ Contender contender_of(const RouterSnapshot& snapshot, const RouterSnapshot::Poo
   out.weight = effective_weight(candidate.weight, {counters.warming_since.load(std::memory_order_relaxed)},
                                 snapshot.settings.slow_start, now);
   const Instant retry_after{counters.retry_after.load(std::memory_order_relaxed)};
-  if (request.has_tried(candidate.endpoint)) {
+  if (request.only && *request.only != candidate.endpoint) {
+    out.barrier = Verdict::pinned_elsewhere;
+  } else if (request.has_tried(candidate.endpoint)) {
     out.barrier = Verdict::tried;
   } else if (candidate.standing == Standing::barred) {
     out.barrier = Verdict::barred;
@@ -96,9 +98,9 @@ std::uint64_t seconds_of(Instant now) { return static_cast<std::uint64_t>(now.ns
 }  // namespace
 
 const char* name_of(Verdict verdict) {
-  constexpr std::array<const char*, 12> kNames = {"chosen",       "lost",         "not_drawn", "behind",
-                                                  "full",         "breaker_open", "unhealthy", "retry_after",
-                                                  "model_absent", "residency",    "barred",    "tried"};
+  constexpr std::array<const char*, 13> kNames = {
+      "chosen",      "lost",         "not_drawn", "behind", "full",  "breaker_open",    "unhealthy",
+      "retry_after", "model_absent", "residency", "barred", "tried", "pinned_elsewhere"};
   return kNames[static_cast<std::size_t>(verdict)];
 }
 

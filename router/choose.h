@@ -1,8 +1,8 @@
 // WHERE A REQUEST GOES: pure. contend() reads what is shared into plain values, choose() decides by those
 // alone.
 //
-// 1. Never: tried in this request, barred by the operator or the Route, outside the residency, without the
-// model,
+// 1. Never: not the endpoint that the request is pinned to, tried in this request, barred by the operator or
+// the Route, outside the residency, without the model,
 //    or Retry-After in force.
 // 2. Of the rest, those nothing speaks against; when there are none, the panic order: the full ones, then
 // those with
@@ -51,7 +51,8 @@ enum class Verdict : std::uint8_t {
   model_absent,
   residency,
   barred,
-  tried
+  tried,
+  pinned_elsewhere  // the request names a response that another endpoint has
 };
 [[nodiscard]] const char* name_of(Verdict verdict);  // "chosen", ...
 
@@ -81,6 +82,7 @@ struct ChoiceRequest {
   RegionSet regions = kAnyRegion;                // service, key and request intersected
   std::array<std::uint16_t, kMaxTried> tried{};  // endpoints, indexes into the snapshot
   std::size_t tried_count = 0;
+  std::optional<std::uint16_t> only;  // no other endpoint has what the request names
 
   void add_tried(std::uint16_t endpoint);
   [[nodiscard]] bool has_tried(std::uint16_t endpoint) const;

@@ -102,6 +102,18 @@ bool HeldBody::finish_scan() {
   return true;
 }
 
+// As scan(). What a request is routed by cannot come after it was routed.
+bool HeldBody::scan_all(std::string_view octets) {
+  if (!scan(octets)) return false;
+  const JsonFacts* facts = json();
+  if (!prepared_ || names_response_ || facts == nullptr || !facts->previous_response_id) return true;
+  refuse(400, "previous_response_id_too_late",
+         "`previous_response_id` must come within the first " + std::to_string(limits_.hold) +
+             " octets of the body");
+  error_.param = "previous_response_id";
+  return false;
+}
+
 HeldBody::Progress HeldBody::read() {
   while (!complete_) {
     const std::uint64_t room = large_ ? std::min(limits_.hold, kWindow) : limits_.hold + 1;
@@ -122,7 +134,7 @@ HeldBody::Progress HeldBody::read() {
       error_.retry_after = std::chrono::seconds(1);
       return Progress::refused;
     }
-    if (!scan(std::string_view(held_).substr(had))) return Progress::refused;
+    if (!scan_all(std::string_view(held_).substr(had))) return Progress::refused;
     if (source == Exchange::Source::end) {
       if (!finish_scan()) return Progress::refused;
       complete_ = true;
@@ -170,7 +182,9 @@ const JsonFacts* HeldBody::json() const {
 
 void HeldBody::prepare(std::string_view served_name, bool include_usage) {
   edits_ = {};
+  prepared_ = true;
   if (const JsonFacts* facts = json()) {
+    names_response_ = facts->previous_response_id.has_value();
     asks_usage_ = include_usage && complete_ && stream() && !facts->include_usage.value_or(false);
     edits_ = body_edits(*facts, served_name, asks_usage_);
   } else if (const auto* multipart = std::get_if<MultipartScanner>(&scanner_)) {

@@ -78,6 +78,7 @@ class HeldBody {
   void release_sent();
 
  private:
+  bool scan_all(std::string_view octets);
   void refuse(unsigned status, std::string_view code, std::string message);
   bool scan(std::string_view octets);
   bool finish_scan();
@@ -98,6 +99,8 @@ class HeldBody {
 
   BodyEdits edits_;
   bool asks_usage_ = false;
+  bool prepared_ = false;
+  bool names_response_ = false;  // when it was prepared
   // Where sending is: the next octet of the body, or in an edit's insertion.
   std::uint64_t next_ = 0;
   std::size_t edit_ = 0;

@@ -13,6 +13,10 @@ constexpr std::array kOperations = {
     OperationInfo{"completions", ApiFamily::completions, RequestBody::json, StreamForm::chunks},
     OperationInfo{"embeddings", ApiFamily::embeddings, RequestBody::json, StreamForm::none},
     OperationInfo{"responses_create", ApiFamily::responses, RequestBody::json, StreamForm::named_events},
+    OperationInfo{"responses_get", ApiFamily::responses, RequestBody::none, StreamForm::named_events},
+    OperationInfo{"responses_delete", ApiFamily::responses, RequestBody::none, StreamForm::none},
+    OperationInfo{"responses_cancel", ApiFamily::responses, RequestBody::none, StreamForm::none},
+    OperationInfo{"responses_input_items", ApiFamily::responses, RequestBody::none, StreamForm::none},
     OperationInfo{"models_list", ApiFamily::models, RequestBody::none, StreamForm::none},
     OperationInfo{"models_get", ApiFamily::models, RequestBody::none, StreamForm::none},
     OperationInfo{"rerank", ApiFamily::rerank, RequestBody::json, StreamForm::none},
@@ -26,37 +30,49 @@ constexpr std::array kOperations = {
 };
 static_assert(kOperations.size() == static_cast<std::size_t>(Operation::count_));
 
-constexpr std::size_t kMaxShownModel = 64;  // of a name in a message
+constexpr std::size_t kMaxShown = 64;  // of a client's name or id in a message
+
+enum class Parameter : std::uint8_t { none, name, id };  // a name may hold slashes, an id is one segment
 
 struct Template {
   Method method;
   std::string_view before;  // the path up to its parameter, or all of it
-  bool parameter;           // a model's name follows
+  Parameter parameter;
   Operation operation;
+  std::string_view after = {};
 };
+constexpr std::string_view kResponse = "/v1/responses/";
 constexpr std::array kTemplates = {
-    Template{Method::post, "/v1/chat/completions", false, Operation::chat},
-    Template{Method::post, "/v1/completions", false, Operation::completions},
-    Template{Method::post, "/v1/embeddings", false, Operation::embeddings},
-    Template{Method::post, "/v1/responses", false, Operation::responses_create},
-    Template{Method::get, "/v1/models", false, Operation::models_list},
-    Template{Method::get, "/v1/models/", true, Operation::models_get},
-    Template{Method::post, "/v1/rerank", false, Operation::rerank},
-    Template{Method::post, "/v1/score", false, Operation::score},
-    Template{Method::post, "/v1/audio/speech", false, Operation::audio_speech},
-    Template{Method::post, "/v1/audio/transcriptions", false, Operation::audio_transcriptions},
-    Template{Method::post, "/v1/audio/translations", false, Operation::audio_translations},
-    Template{Method::post, "/v1/images/generations", false, Operation::images_generations},
-    Template{Method::post, "/v1/images/edits", false, Operation::images_edits},
-    Template{Method::post, "/v1/images/variations", false, Operation::images_variations},
+    Template{Method::post, "/v1/chat/completions", Parameter::none, Operation::chat},
+    Template{Method::post, "/v1/completions", Parameter::none, Operation::completions},
+    Template{Method::post, "/v1/embeddings", Parameter::none, Operation::embeddings},
+    Template{Method::post, "/v1/responses", Parameter::none, Operation::responses_create},
+    Template{Method::get, kResponse, Parameter::id, Operation::responses_get},
+    Template{Method::delete_, kResponse, Parameter::id, Operation::responses_delete},
+    Template{Method::post, kResponse, Parameter::id, Operation::responses_cancel, "/cancel"},
+    Template{Method::get, kResponse, Parameter::id, Operation::responses_input_items, "/input_items"},
+    Template{Method::get, "/v1/models", Parameter::none, Operation::models_list},
+    Template{Method::get, "/v1/models/", Parameter::name, Operation::models_get},
+    Template{Method::post, "/v1/rerank", Parameter::none, Operation::rerank},
+    Template{Method::post, "/v1/score", Parameter::none, Operation::score},
+    Template{Method::post, "/v1/audio/speech", Parameter::none, Operation::audio_speech},
+    Template{Method::post, "/v1/audio/transcriptions", Parameter::none, Operation::audio_transcriptions},
+    Template{Method::post, "/v1/audio/translations", Parameter::none, Operation::audio_translations},
+    Template{Method::post, "/v1/images/generations", Parameter::none, Operation::images_generations},
+    Template{Method::post, "/v1/images/edits", Parameter::none, Operation::images_edits},
+    Template{Method::post, "/v1/images/variations", Parameter::none, Operation::images_variations},
 };
 
 // The parameter when the path fits; an empty view of the path's end when there is none.
 std::optional<std::string_view> fit(const Template& row, std::string_view path) {
-  if (!row.parameter) return path == row.before ? std::optional(path.substr(path.size())) : std::nullopt;
-  // A name may hold slashes (org/name), and clients send them as they are.
-  if (!path.starts_with(row.before) || path.size() == row.before.size()) return std::nullopt;
+  if (!path.starts_with(row.before)) return std::nullopt;
   path.remove_prefix(row.before.size());
+  if (row.parameter == Parameter::none) return path.empty() ? std::optional(path) : std::nullopt;
+  if (!path.ends_with(row.after)) return std::nullopt;
+  path.remove_suffix(row.after.size());
+  // A name may hold slashes (org/name), and clients send them as they are.
+  if (path.empty() || (row.parameter == Parameter::id && path.find('/') != std::string_view::npos))
+    return std::nullopt;
   return path;
 }
 
@@ -64,6 +80,14 @@ std::string_view method_name(Method method) {
   constexpr std::array<std::string_view, 10> kNames = {"GET",  "POST",    "PUT",     "PATCH", "DELETE",
                                                        "HEAD", "OPTIONS", "CONNECT", "TRACE", "This"};
   return kNames[static_cast<std::size_t>(method)];
+}
+
+// It comes from the client, of a form too in octets that are no text.
+std::string shown(std::string_view text) {
+  std::string shown(text.substr(0, kMaxShown));
+  std::replace_if(
+      shown.begin(), shown.end(), [](char octet) { return octet < 0x20 || octet > 0x7e; }, '?');
+  return shown;
 }
 
 void append_nullable(std::string& out, std::string_view text) {
@@ -122,16 +146,25 @@ ApiError unknown_path(Method method) {
 }
 
 ApiError unknown_model(std::string_view model) {
-  // It comes from the client, of a form too in octets that are no text.
-  std::string shown(model.substr(0, kMaxShownModel));
-  std::replace_if(
-      shown.begin(), shown.end(), [](char octet) { return octet < 0x20 || octet > 0x7e; }, '?');
   ApiError error;
   error.status = 404;
   error.code = "model_not_found";
   error.param = "model";
-  error.message = "The model `" + shown + "` does not exist or you have no access to it.";
+  error.message = "The model `" + shown(model) + "` does not exist or you have no access to it.";
   return error;
+}
+
+ApiError unknown_response(std::string_view id, std::string_view param) {
+  ApiError error;
+  error.status = 404;
+  error.code = "response_not_found";
+  error.param = param;
+  error.message = "Response with id '" + shown(id) + "' not found.";
+  return error;
+}
+
+bool is_by_response_id(Operation operation) {
+  return operation >= Operation::responses_get && operation <= Operation::responses_input_items;
 }
 
 std::string error_body(const ApiError& error) {

@@ -19,6 +19,10 @@ enum class Operation : std::uint8_t {
   completions,
   embeddings,
   responses_create,
+  responses_get,
+  responses_delete,
+  responses_cancel,
+  responses_input_items,
   models_list,
   models_get,
   rerank,
@@ -62,7 +66,7 @@ struct OperationInfo {
 
 struct OperationMatch {
   Operation operation = Operation::chat;
-  std::string_view id;  // the path's parameter, a part of `path`: a model's name; may be empty
+  std::string_view id;  // the path's parameter, a part of `path`: a name or id; empty: it has none
 };
 // `path` without the query. nullopt: unknown, to be answered with unknown_path().
 [[nodiscard]] std::optional<OperationMatch> match_operation(Method method, std::string_view path);
@@ -80,6 +84,10 @@ struct ApiError {
 [[nodiscard]] std::string_view error_type(unsigned status);
 [[nodiscard]] ApiError unknown_path(Method method);            // 404
 [[nodiscard]] ApiError unknown_model(std::string_view model);  // 404, model_not_found
+[[nodiscard]] ApiError unknown_response(std::string_view id,
+                                        std::string_view param);  // 404, response_not_found
+// An operation on one earlier response, by its id in the path.
+[[nodiscard]] bool is_by_response_id(Operation operation);
 
 [[nodiscard]] std::string error_body(const ApiError& error);  // {"error": {...}}
 // Header lines of the error, each with CRLF; empty when it has none.

@@ -29,6 +29,17 @@ void Relay::begin(const Head& head, const ResponseFraming& framing, bool strip_u
   if (is_event_stream(head)) splitter_.emplace();
 }
 
+void Relay::bind(const ResponseBinding& binding) {
+  binding_ = binding;
+  finder_.want_id();
+}
+
+void Relay::learn(std::string_view id, Instant now) {
+  if (id.empty()) return;
+  binding_.ids->learn(binding_.key, id, binding_.place, now);
+  binding_.ids = nullptr;
+}
+
 void Relay::keep_alive(std::string_view fields) {
   constexpr std::string_view kComment = ": keep-alive\n\n";
   if (head_ != nullptr && !event_stream()) return;
@@ -107,6 +118,7 @@ bool Relay::put(std::string_view payload, Instant now) {
     return !read.broken;
   }
   finder_.feed(payload);
+  if (binding_.ids != nullptr) learn(finder_.id(), now);
   note(now, 0);
   commit();
   exchange_.send({&payload, 1});
@@ -116,6 +128,8 @@ bool Relay::put(std::string_view payload, Instant now) {
 void Relay::put_events(const SseRead& read, bool last, Instant now) {
   if (read.usage) record_.usage = read.usage;
   if (read.data_events > 0) note(now, read.data_events);
+  for (std::size_t i = 0; binding_.ids != nullptr && i < read.events.size(); ++i)
+    if (read.events[i].kind == SseKind::data) learn(find_response_id(event_data(read.events[i].octets)), now);
   std::array<std::string_view, kMaxParts> parts;
   std::size_t count = 0;
   const auto add = [&](std::string_view octets) {
@@ -159,6 +173,7 @@ void Relay::put_events(const SseRead& read, bool last, Instant now) {
 bool Relay::finish(std::string_view payload, Instant now) {
   if (!splitter_) {
     finder_.feed(payload);
+    if (binding_.ids != nullptr) learn(finder_.id(), now);
     record_.usage = finder_.usage();
     if (!payload.empty()) note(now, 0);
     commit();

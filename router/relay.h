@@ -10,6 +10,7 @@
 #include "router/http_framing.h"
 #include "router/openai.h"
 #include "router/request_record.h"
+#include "router/response_ids.h"
 #include "router/sse.h"
 #include "router/usage.h"
 
@@ -23,6 +24,8 @@ class Relay {
   // The answer of an endpoint begins. `strip_usage`: an event that only reports usage is ours, not the
   // client's. `fields`: lines of ours. Both views outlive the relaying.
   void begin(const Head& head, const ResponseFraming& framing, bool strip_usage, std::string_view fields);
+  // The id that this answer gives is to be learned, before the client has it.
+  void bind(const ResponseBinding& binding);
   // A comment, so that nobody on the way to the client takes the stream for dead. It commits: should no head
   // of an endpoint be there yet, the answer begins with one of ours and `fields`.
   void keep_alive(std::string_view fields);
@@ -48,6 +51,7 @@ class Relay {
  private:
   void put_events(const SseRead& read, bool last, Instant now);
   void note_bad_data();
+  void learn(std::string_view id, Instant now);
   void note(Instant now, std::uint64_t events);
   void commit();
 
@@ -57,6 +61,7 @@ class Relay {
   const Head* head_ = nullptr;
   ResponseFraming framing_;
   bool strip_usage_ = false;
+  ResponseBinding binding_;
   std::string_view fields_;
   std::optional<SseSplitter> splitter_;
   UsageFinder finder_;

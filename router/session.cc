@@ -7,23 +7,7 @@
 #include "router/header_rules.h"
 
 namespace perigee::router {
-namespace {
-
-constexpr std::size_t kLoggedModel = 64;  // of what a client asked for
-
-ApiError no_endpoint(const Decision& decision, Instant now) {
-  ApiError error;
-  error.status = 503;
-  error.code = "no_endpoint";
-  error.message = "no endpoint of this model can take the request now";
-  error.retry_after = std::chrono::seconds(1);
-  if (!decision.retry_at.never() && decision.retry_at > now) {
-    error.retry_after = std::chrono::ceil<std::chrono::milliseconds>(decision.retry_at - now);
-  }
-  return error;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Session::Session(ThreadContext& thread, Exchange& exchange, Signal& signal, std::size_t listener)
     : thread_(thread),
@@ -114,51 +98,6 @@ Task<bool> Session::read() {
   co_return true;
 }
 
-bool Session::route() {
-  if (operation_info(operation_->operation).family == ApiFamily::models) {
-    answer_models();
-    return false;
-  }
-  if (!name_model() || !place()) return false;
-  body_.prepare(pool_->served_name, key_ != nullptr && key_->limits.tokens.has_value());
-  return true;
-}
-
-bool Session::name_model() {
-  const std::string_view asked = body_.model();
-  record_.model_asked = asked.substr(0, kLoggedModel);
-  if (asked.empty()) {
-    ApiError error;
-    error.status = 400;
-    error.code = "missing_model";
-    error.param = "model";
-    error.message = "the request must name a model";
-    return answer(error, Ending::refused);
-  }
-  model_ = service_.model(asked);
-  if (model_ == nullptr || (key_ != nullptr && !key_->may_use(model_->name)))
-    return answer(unknown_model(asked), Ending::refused);
-  record_.model = model_->name;
-  record_.streamed = body_.stream();
-  return true;
-}
-
-// In which regions, and whether at the canary. Where the canary may not be used, the model's own endpoints
-// may.
-bool Session::place() {
-  choice_.use = static_cast<std::uint32_t>(operation_->operation);
-  choice_.regions = common_regions(*snapshot_, service_, key_, exchange_.head());
-  const auto sticky = sticky_of(key_, exchange_.head());
-  record_.canary = takes_canary(*model_, sticky.value_or(thread_.names.number())) &&
-                   has_candidate(*snapshot_, model_->canary, choice_.regions);
-  pool_ = record_.canary ? &model_->canary : &model_->pool;
-  record_.model_served = pool_->served_name;
-  const bool somewhere = has_candidate(*snapshot_, *pool_, choice_.regions);
-  if (choice_.regions == 0 || (!somewhere && !pool_->candidates.empty()))
-    return answer(outside_residency(), Ending::refused);
-  return true;
-}
-
 Task<bool> Session::reserve() {
   estimate_ =
       estimate_tokens(operation_->operation, body_.json(), exchange_.body_length().value_or(body_.size()));
@@ -220,6 +159,7 @@ std::optional<std::uint32_t> Session::absent_id_of_request() const {
     case ApiFamily::embeddings:
       return absent_id(*pool_, choice_.use);
     case ApiFamily::responses:
+      if (is_by_response_id(operation_->operation)) return std::nullopt;
       if (body_.json() != nullptr && body_.json()->previous_response_id) return std::nullopt;
       return absent_id(*pool_, choice_.use);
     default:
@@ -233,6 +173,11 @@ Task<void> Session::attempts() {
   bool fresh = false;
   while (fresh || pick()) {
     if (!fresh) write_head();
+    if (operation_->operation == Operation::responses_create) {
+      relay.bind({&thread_.shared.responses,
+                  record_.key,
+                  {snapshot_->endpoints[*decision_.endpoint].id, pool_->id}});
+    }
     const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
     const AttemptTask task{
         endpoint,
@@ -261,10 +206,9 @@ Task<void> Session::attempts() {
     fresh = again;
     relay.forget();
   }
-  answer(error_.message.empty() ? no_endpoint(decision_, thread_.loop.now()) : error_,
-         timed_out_             ? Ending::timed_out
-         : record_.attempts > 0 ? Ending::endpoint_failed
-                                : Ending::no_endpoint);
+  answer(error_.message.empty() ? no_endpoint() : error_, timed_out_             ? Ending::timed_out
+                                                          : record_.attempts > 0 ? Ending::endpoint_failed
+                                                                                 : Ending::no_endpoint);
 }
 
 // Whether the request is over with this attempt.
@@ -328,56 +272,6 @@ void Session::finish() {
   record_.octets_out = exchange_.octets_out();
   reservation_.settle(tokens_used(record_, estimate_).all());
   thread_.records.take(record_);
-}
-
-// An answer of our own; false, so that a step can end with it.
-bool Session::answer(const ApiError& error, Ending ending) {
-  record_.ending = ending;
-  record_.error = error.code;
-  record_.status = error.status;
-  if (exchange_.gone()) return false;
-  const std::string body = error_body(error);
-  std::string fields = error_fields(error) + reservation_.fields(thread_.loop.now());
-  if (error.status == 401) fields += "WWW-Authenticate: Bearer\r\n";  // RFC 9110 section 11.6.1
-  AnswerHead head;
-  head.status = error.status;
-  head.length = body.size();
-  head.request_id = record_.request_id;
-  head.more_fields = fields;
-  head.content_type = "application/json";
-  exchange_.start(head);
-  const std::string_view part = body;
-  exchange_.end({&part, 1});
-  return false;
-}
-
-void Session::answer_models() {
-  const auto visible = [this](const RouterSnapshot::Model& model) {
-    return key_ == nullptr || key_->may_use(model.name);
-  };
-  std::vector<PublicModel> models;
-  for (const RouterSnapshot::Model& model : service_.models)
-    if (visible(model)) models.push_back({model.name, model.pool.served_name});
-  std::string body;
-  if (operation_->operation == Operation::models_get) {
-    const RouterSnapshot::Model* model = service_.model(operation_->id);
-    if (model == nullptr || !visible(*model)) {
-      answer(unknown_model(operation_->id), Ending::refused);
-      return;
-    }
-    body = model_body({model->name, model->pool.served_name}, {});
-  } else {
-    body = models_body(models, {});
-  }
-  AnswerHead head;
-  head.length = body.size();
-  head.request_id = record_.request_id;
-  head.content_type = "application/json";
-  record_.status = head.status;
-  record_.ending = Ending::answered_here;
-  exchange_.start(head);
-  const std::string_view part = body;
-  exchange_.end({&part, 1});
 }
 
 }  // namespace perigee::router

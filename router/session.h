@@ -28,6 +28,8 @@ class Session {
   Task<bool> read();
   bool route();
   bool name_model();
+  bool find_response(std::string_view id, std::string_view param);
+  bool pin(std::string_view id, std::string_view param);
   bool place();
   Task<bool> reserve();
   Task<void> attempts();
@@ -38,6 +40,7 @@ class Session {
 
   bool answer(const ApiError& error, Ending ending);
   void answer_models();
+  [[nodiscard]] ApiError no_endpoint() const;
   void write_head();
   [[nodiscard]] std::optional<std::uint32_t> absent_id_of_request() const;
   [[nodiscard]] const Policy::Listener::Limits& limits() const { return listener_.policy.limits; }
@@ -60,6 +63,7 @@ class Session {
   Reservation reservation_;
   const RouterSnapshot::Model* model_ = nullptr;
   const RouterSnapshot::Pool* pool_ = nullptr;
+  std::optional<ResponseIds::Place> pin_;  // where the response is that the request names
   ChoiceRequest choice_;
   Decision decision_;
   BreakerPermit permit_;

@@ -1,5 +1,6 @@
 // Every counter that the router's threads share: relaxed or compare-and-swap, each group on a cache line of
-// its own, many writers. Nothing else in the router is written by more than one thread.
+// its own, many writers. But for these and ResponseIds nothing in the router is written by more than one
+// thread.
 #pragma once
 
 #include <array>

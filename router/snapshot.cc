@@ -174,6 +174,13 @@ const RouterSnapshot::Model* RouterSnapshot::Service::model(std::string_view ask
   return found == names.end() || found->first != asked ? nullptr : &models[found->second];
 }
 
+const RouterSnapshot::Model* RouterSnapshot::Service::model_of_pool(std::uint32_t pool) const {
+  const auto found = std::ranges::find_if(models, [pool](const Model& each) {
+    return each.pool.id == pool || (each.canary.id == pool && pool != 0);
+  });
+  return found == models.end() ? nullptr : &*found;
+}
+
 RegionSet RouterSnapshot::region(std::string_view name) const {
   const auto found = std::find(regions.begin(), regions.end(), name);
   return found == regions.end() ? 0 : RegionSet{1} << static_cast<std::size_t>(found - regions.begin());

@@ -86,6 +86,8 @@ struct RouterSnapshot {
 
     // By name or alias, as a client asks; nullptr: none. Costs a binary search, allocates nothing.
     [[nodiscard]] const Model* model(std::string_view asked) const;
+    // By the id of its pool or its canary's; nullptr: none.
+    [[nodiscard]] const Model* model_of_pool(std::uint32_t pool) const;
   };
 
   struct Listener {

@@ -11,14 +11,16 @@
 #include "router/loop.h"
 #include "router/request_id.h"
 #include "router/request_record.h"
+#include "router/response_ids.h"
 #include "router/snapshot.h"
 
 namespace perigee::router {
 
-// Counters of the process that all threads write.
+// What all threads of the process write.
 struct SharedCounters {
   RetryCounters retries;
   HeldOctets held;
+  ResponseIds responses;
 };
 
 struct ThreadContext {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "router/octet_search.h"
 
@@ -161,14 +162,15 @@ void UsageFinder::take(char octet) {
     return;
   }
   if (white_space(octet)) return;
-  const bool was_armed = armed_;
-  armed_ = octet == ':' && name_read_;
-  name_read_ = false;
+  const Name was_armed = armed_;
+  armed_ = octet == ':' ? name_read_ : Name::none;
+  name_read_ = Name::none;
   if (octet == '"') {
     in_string_ = true;
+    reading_id_ = was_armed == Name::id;
     if (!collecting_) held_.clear();
   } else if (octet == '{' || octet == '[') {
-    if (was_armed && octet == '{') {
+    if (was_armed == Name::usage && octet == '{') {
       collecting_ = true;
       held_ = "{";
     }
@@ -182,7 +184,14 @@ void UsageFinder::take(char octet) {
 
 void UsageFinder::end_string() {
   in_string_ = false;
-  name_read_ = !collecting_ && depth_ == 1 && held_ == "usage\"";
+  if (collecting_ || depth_ != 1) return;
+  if (std::exchange(reading_id_, false)) {
+    if (id_.empty() && held_.size() < kMaxUsageOctets) id_.assign(held_, 0, held_.size() - 1);
+  } else if (held_ == "usage\"") {
+    name_read_ = Name::usage;
+  } else if (wants_id_ && held_ == "id\"") {
+    name_read_ = Name::id;
+  }
 }
 
 }  // namespace perigee::router

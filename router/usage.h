@@ -35,8 +35,11 @@ struct TokenUsage {
 // deeper ones may be what the client sent (tools, schemas, metadata) and would let it name its own price.
 class UsageFinder {
  public:
+  // Also keep the `id` at the top level.
+  void want_id() { wants_id_ = true; }
   void feed(std::string_view octets);  // the next octets of the body
   [[nodiscard]] std::optional<TokenUsage> usage() const { return usage_; }
+  [[nodiscard]] std::string_view id() const { return id_; }  // as written; empty: not seen, or not wanted
 
  private:
   void take(char octet);
@@ -44,11 +47,15 @@ class UsageFinder {
 
   std::string held_;  // the usage object so far, or the name that may be its key; at most kMaxUsageOctets
   std::optional<TokenUsage> usage_;
+  std::string id_;
   std::uint32_t depth_ = 0;
   bool in_string_ = false;
   bool escaped_ = false;
-  bool name_read_ = false;  // "usage" has just ended at the top level
-  bool armed_ = false;      // ... and its colon
+  enum class Name : std::uint8_t { none, usage, id };
+  Name name_read_ = Name::none;  // has just ended at the top level
+  Name armed_ = Name::none;      // ... and its colon
+  bool reading_id_ = false;
+  bool wants_id_ = false;
   bool collecting_ = false;
 };
 inline constexpr std::size_t kMaxUsageOctets = 4096;  // a longer usage object is not one

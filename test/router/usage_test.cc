@@ -92,5 +92,27 @@ TEST(Usage, OfAResponsesEventIsInItsResponse) {
   EXPECT_EQ(find_response_id("{}"), "");
 }
 
+TEST(UsageFinder, KeepsTheIdAtTheTopLevelIfAsked) {
+  const std::string answer =
+      R"({"output":[{"id":"msg"}],"meta":{"id":"no"},"say":"\"id\": \"no\"","id" : "resp_1","id":"later",)"
+      R"("usage":{"id":"no","input_tokens":3,"output_tokens":4}})";
+  for (std::size_t piece = 1; piece <= answer.size(); ++piece) {
+    UsageFinder finder;
+    UsageFinder without;
+    finder.want_id();
+    for (std::size_t at = 0; at < answer.size(); at += piece) {
+      finder.feed(std::string_view(answer).substr(at, piece));
+      without.feed(std::string_view(answer).substr(at, piece));
+    }
+    EXPECT_EQ(finder.id(), "resp_1") << piece;
+    EXPECT_EQ(without.id(), "");
+    EXPECT_EQ(finder.usage(), (TokenUsage{3, 4, 0, 0})) << piece;
+  }
+  UsageFinder none;
+  none.want_id();
+  none.feed(R"({"id":null,"x":["id","resp"],"idx":"a"})");
+  EXPECT_EQ(none.id(), "");
+}
+
 }  // namespace
 }  // namespace perigee::router
