@@ -91,8 +91,8 @@ class SimulatorTest(unittest.TestCase):
         self.assertEqual([chunk["usage"] for chunk in chunks[:-1]], [None] * (len(chunks) - 1))
 
     def test_responses_are_typed_events(self):
-        asked = {"model": "lab-model", "input": [{"role": "user", "content": [{"type": "input_text", "text": "x" * 8}]}],
-                 "max_output_tokens": 2}
+        asked = {"model": "lab-model", "max_output_tokens": 2,
+                 "input": [{"role": "user", "content": [{"type": "input_text", "text": "x" * 8}]}]}
         answer = json.loads(self.post(self.connect(), asked, "/v1/responses").read())
         self.assertEqual((answer["status"], answer["output"][0]["content"][0]["text"]), ("completed", "1 2 "))
         self.assertEqual((answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]), (2, 2))
