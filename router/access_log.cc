@@ -4,82 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
-#include <ctime>
+
+#include "router/json_line.h"
 
 namespace perigee::router {
-namespace {
-
-constexpr std::size_t kMaxText = 128;  // of one member: as long as a request id may be
-
-class LogLine {
- public:
-  explicit LogLine(std::string& out) : out_(out) {}
-
-  void text(std::string_view name, std::string_view value) {
-    if (value.empty()) return;
-    key(name);
-    out_ += '"';
-    for (const char octet : value.substr(0, kMaxText)) {
-      if (octet == '"' || octet == '\\') out_ += '\\';
-      out_ += octet >= ' ' && octet <= '~' ? octet : '?';
-    }
-    out_ += '"';
-  }
-  void number(std::string_view name, std::uint64_t value) {
-    key(name);
-    std::array<char, 20> digits;
-    out_.append(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr);
-  }
-  void flag(std::string_view name) {
-    key(name);
-    out_ += "true";
-  }
-  // In milliseconds, to the microsecond; left out unless both happened.
-  void span(std::string_view name, Instant from, Instant to) {
-    if (from.never() || to.never() || to < from) return;
-    key(name);
-    std::array<char, 32> digits;
-    const double value = static_cast<double>((to - from).count() / 1000) / 1e3;
-    out_.append(
-        digits.data(),
-        std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed, 3).ptr);
-  }
-  void end() { out_ += "}\n"; }
-
- private:
-  void key(std::string_view name) {
-    out_ += first_ ? '{' : ',';
-    first_ = false;
-    out_.append("\"").append(name).append("\":");
-  }
-
-  std::string& out_;
-  bool first_ = true;
-};
-
-// RFC 3339 in UTC, to the millisecond.
-std::string_view time_text(std::chrono::system_clock::time_point at, std::array<char, 40>& out) {
-  const auto ms = std::chrono::floor<std::chrono::milliseconds>(at.time_since_epoch()).count();
-  const std::time_t seconds = ms / 1000;
-  std::tm parts{};
-  ::gmtime_r(&seconds, &parts);
-  std::size_t size = std::strftime(out.data(), out.size(), "%Y-%m-%dT%H:%M:%S.000Z", &parts);
-  const auto rest = static_cast<int>(ms % 1000);
-  for (int i = 0, left = rest; i < 3; ++i, left /= 10)
-    out[size - 2 - static_cast<std::size_t>(i)] = static_cast<char>('0' + left % 10);
-  return {out.data(), size};
-}
-
-}  // namespace
-
 void append_access_line(std::string& out, const RequestRecord& record) {
-  LogLine line(out);
-  std::array<char, 40> time{};
-  line.text("time", time_text(record.wall, time));
+  JsonLine line(out);
+  line.time("time", record.wall);
   line.text("request_id", record.request_id);
   line.text("trace_id", record.trace_id);
   line.text("client", record.client.text());
@@ -102,6 +35,7 @@ void append_access_line(std::string& out, const RequestRecord& record) {
   line.number("attempts", record.attempts);
   if (record.client_retry > 0) line.number("client_retry", record.client_retry);
   line.span("total_ms", record.begun, record.ended);
+  if (record.queued >= Nanos(0)) line.span("queued_ms", record.begun, record.begun + record.queued);
   line.span("sent_ms", record.begun, record.sent);
   line.span("first_event_ms", record.begun, record.first_event);
   line.span("last_event_ms", record.begun, record.last_event);

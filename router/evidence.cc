@@ -29,6 +29,25 @@ void add_endpoints(const RouterSnapshot& snapshot, Instant now, Families& out) {
   for (Family* family : {&in_flight, &state, &opened, &refused}) family->move_into(out);
 }
 
+void add_gates(const RouterSnapshot& snapshot, Families& out) {
+  Family in_flight =
+      gauge("perigee_router_service_in_flight", "Requests that have a place, of a service that limits them.");
+  Family depth = gauge("perigee_router_queue_depth", "Requests that wait for a place.");
+  Family sheds = counter("perigee_router_sheds_total", "Requests that got no place, by why.");
+  for (const RouterSnapshot::Service& service : snapshot.services) {
+    if (service.gate == nullptr) continue;
+    const Labels labels{{"service", service.name}};
+    in_flight.add(labels, service.gate->in_flight());
+    const auto depths = service.gate->depths();
+    for (std::size_t i = 0; i < kPriorities; ++i)
+      depth.add(with(labels, "priority", std::string(name_of(static_cast<Priority>(i)))), depths[i]);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(Shed::count_); ++i)
+      sheds.add(with(labels, "reason", std::string(name_of(static_cast<Shed>(i)))),
+                service.gate->sheds(static_cast<Shed>(i)));
+  }
+  for (Family* family : {&in_flight, &depth, &sheds}) family->move_into(out);
+}
+
 void add_threads(const ThreadCounters& counters, Families& out) {
   Family clients = gauge("perigee_router_connections", "Connections of clients.");
   clients.add({}, counters.connections);
@@ -56,7 +75,8 @@ void add_threads(const ThreadCounters& counters, Families& out) {
   for (Family* family : {&clients, &greeting, &idle, &pool, &listener}) family->move_into(out);
 }
 
-void add_process(const SharedCounters& shared, std::uint64_t lost, Families& out) {
+void add_process(const SharedCounters& shared, std::uint64_t lost_lines, std::uint64_t lost_records,
+                 Families& out) {
   Family active = gauge("perigee_router_active_requests", "Requests of clients that are not over.");
   active.add({}, shared.retries.active.load(std::memory_order_relaxed));
   Family retrying =
@@ -65,45 +85,53 @@ void add_process(const SharedCounters& shared, std::uint64_t lost, Families& out
   Family held = gauge("perigee_router_held_octets", "Octets of request bodies that are held.");
   held.add({}, shared.held.now.load(std::memory_order_relaxed));
   Family log = counter("perigee_router_access_log_lost_total", "Lines that the access log lost.");
-  log.add({}, lost);
-  for (Family* family : {&active, &retrying, &held, &log}) family->move_into(out);
+  log.add({}, lost_lines);
+  Family usage = counter("perigee_router_usage_records_lost_total", "Usage records that are in no file.");
+  usage.add({}, lost_records);
+  for (Family* family : {&active, &retrying, &held, &log, &usage}) family->move_into(out);
 }
 
 }  // namespace
 
 class Evidence::Sink final : public RecordSink {
  public:
-  Sink(AccessLog& log, ThreadMetrics& metrics, std::size_t thread)
-      : log_(log), metrics_(metrics), thread_(thread) {}
+  Sink(AccessLog& log, UsageSpool& usage, ThreadMetrics& metrics, std::size_t thread)
+      : log_(log), usage_(usage), metrics_(metrics), thread_(thread) {}
 
   void take(const RequestRecord& record) override {
     metrics_.take(record);
     log_.take(thread_, record);
+    usage_.take(thread_, record);
   }
 
  private:
   AccessLog& log_;
+  UsageSpool& usage_;
   ThreadMetrics& metrics_;
   const std::size_t thread_;
 };
 
-Evidence::Evidence(std::size_t threads) : log_(threads) {
+Evidence::Evidence(std::size_t threads) : log_(threads), usage_(threads) {
   for (std::size_t i = 0; i < threads; ++i) {
     metrics_.push_back(std::make_unique<ThreadMetrics>());
-    owned_.push_back(std::make_unique<Sink>(log_, *metrics_.back(), i));
+    owned_.push_back(std::make_unique<Sink>(log_, usage_, *metrics_.back(), i));
     sinks_.push_back(owned_.back().get());
   }
 }
 
 Evidence::~Evidence() = default;
 
-Result<void> Evidence::open(const Policy::Router& router) { return log_.open(router.access_log); }
+Result<void> Evidence::open(const Policy::Router& router) {
+  if (auto opened = log_.open(router.access_log); !opened) return opened;
+  return usage_.open(router.usage_records);
+}
 
 std::vector<prometheus::MetricFamily> Evidence::families(Router& router, Instant now) const {
   std::vector<prometheus::MetricFamily> out = request_families(metrics_);
   add_endpoints(*router.snapshot_now(), now, out);
+  add_gates(*router.snapshot_now(), out);
   add_threads(router.thread_counters(), out);
-  add_process(router.counters(), log_.lost(), out);
+  add_process(router.counters(), log_.lost(), usage_.lost(), out);
   return out;
 }
 

@@ -1,4 +1,4 @@
-// Where the records of requests go: metrics and the access log.
+// Where the records of requests go: metrics, the access log and the usage records.
 #pragma once
 
 #include <prometheus/metric_family.h>
@@ -9,6 +9,7 @@
 
 #include "router/access_log.h"
 #include "router/router_metrics.h"
+#include "router/usage_spool.h"
 #include "steering/policy.h"
 
 namespace perigee::router {
@@ -24,7 +25,7 @@ class Evidence {
   // One for each thread of the router.
   [[nodiscard]] const std::vector<RecordSink*>& sinks() const { return sinks_; }
   // As policy `router` says it; also to open the files again after they were rotated. From one thread. An
-  // error leaves the log as it was.
+  // error leaves the one it is about as it was.
   Result<void> open(const Policy::Router& router);
   // Metrics perigee_router_* of all requests and of the router's parts as they are at `now`. From any thread,
   // while `router` is there.
@@ -34,6 +35,7 @@ class Evidence {
   class Sink;
 
   AccessLog log_;
+  UsageSpool usage_;
   std::vector<std::unique_ptr<ThreadMetrics>> metrics_;
   std::vector<std::unique_ptr<Sink>> owned_;
   std::vector<RecordSink*> sinks_;

@@ -81,6 +81,8 @@ ApiKey read_key(const std::string& id, const Cursor& at, yaml::Report& report) {
   read_limit<std::uint32_t>(map, "concurrency", key.limits.concurrency, 1'000'000);
   if (map.value("shadow", key.limits.shadow, parse_flag) && key.limits.shadow && !key.limits.any())
     report.add(map.path("shadow"), "says nothing without \"rpm\", \"tpm\" or \"concurrency\"");
+  map.choice<Priority>("priority", key.priority,
+                       {{"high", Priority::high}, {"normal", Priority::normal}, {"low", Priority::low}});
   map.value("diagnostics", key.diagnostics, parse_flag);
   return key;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "contract/error.h"
+#include "router/gate.h"
 #include "router/shared_counters.h"
 
 namespace perigee::router {
@@ -41,6 +42,7 @@ struct ApiKey {
   std::optional<std::vector<std::string>> models;     // as the policy names them, sorted; absent: all
   std::optional<std::vector<std::string>> residency;  // regions by name; absent: anywhere
   KeyLimits limits;
+  Priority priority = Priority::normal;   // where requests wait for a place
   bool diagnostics = false;               // its answers say which endpoint served
   std::shared_ptr<KeyCounters> counters;  // never null
 

@@ -40,6 +40,7 @@ struct RequestRecord {
       first_event;  // first event with data, or first octet of another body, was read; never: there was none
   Instant last_event;  // the same, last
   Instant ended;
+  Nanos queued{-1};   // for a place among the service's requests; negative: it needed not wait
   Nanos body_wait{};  // of the time until it was sent: for the client to send its body
   std::chrono::system_clock::time_point wall;  // when it ended
 
@@ -56,6 +57,7 @@ struct RequestRecord {
   std::string model_served;  // as the endpoint calls it
   std::string endpoint;      // the last one tried
   std::string pop;
+  std::string region;  // of that endpoint; empty: its PoP has none
   std::string link;
   bool canary = false;
   bool streamed = false;
@@ -72,6 +74,8 @@ struct RequestRecord {
   std::uint64_t events = 0;         // with data
   DurationCounts gaps;              // between two reads with such events
   std::optional<TokenUsage> usage;  // as the endpoint said it; absent: it said nothing
+  std::uint64_t tokens_prompt = 0;  // the same, or else by the prompt's size and the events that came
+  std::uint64_t tokens_completion = 0;
 };
 
 // Where the record of a finished request goes.

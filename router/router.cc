@@ -138,10 +138,17 @@ void Router::use_limits(const Policy& policy) {
   limits_ = std::move(limits);
 }
 
+void Router::set_gates(const Policy& policy, const RouterSnapshot& snapshot) {
+  for (std::size_t i = 0; i < policy.routed.size(); ++i)
+    if (const auto most = policy.routed[i].max_in_flight; most)
+      snapshot.services[i].gate->change(*most, policy.routed[i].queue.size);
+}
+
 std::vector<Error> Router::publish(const std::shared_ptr<const Policy>& policy, const Route& route,
                                    Instant now) {
   std::vector<Error> errors;
-  if (policy != in_force_.policy) {
+  const bool changed = policy != in_force_.policy;
+  if (changed) {
     const bool prepared = policy == prepared_.policy;
     Ready next = std::move(prepared ? prepared_ : before_);
     if (!prepared) errors = open_listeners(*policy, next.material, now);
@@ -151,6 +158,7 @@ std::vector<Error> Router::publish(const std::shared_ptr<const Policy>& policy, 
   prepared_ = {};
   auto snapshot = std::make_shared<const RouterSnapshot>(
       make_snapshot(*policy, route, in_force_.material, snapshot_.get(), now));
+  if (changed) set_gates(*policy, *snapshot);
   {
     const std::lock_guard lock(snapshot_mutex_);
     snapshot_ = std::move(snapshot);

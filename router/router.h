@@ -43,6 +43,7 @@ class Router {
   [[nodiscard]] std::vector<Error> open_listeners(const Policy& policy, const RouterMaterial& material,
                                                   Instant now);
   void use_limits(const Policy& policy);
+  static void set_gates(const Policy& policy, const RouterSnapshot& snapshot);
 
   SharedCounters shared_;
   std::shared_ptr<TicketKeys> tickets_;

@@ -86,8 +86,10 @@ void ThreadMetrics::take(const RequestRecord& record) {
     of.tokens[ModelSeries::reasoning].add(record.usage->reasoning);
   }
   // A later attempt waited for the endpoints before it: that is not what the gateway adds.
+  const Nanos queued = std::max(record.queued, Nanos(0));
+  if (record.queued >= Nanos(0)) of.queued.add(record.queued);
   if (record.attempts == 1 && !record.sent.never())
-    of.added.add(record.sent - record.begun - record.body_wait);
+    of.added.add(record.sent - record.begun - record.body_wait - queued);
   if (!record.first_event.never()) of.first_event.add(record.first_event - record.begun - record.body_wait);
   of.gaps.add(record.gaps);
 }
@@ -114,8 +116,8 @@ class MetricsReading {
     for (const auto& [limit, count] : shadows_)
       if (count > 0) shadow_.add({{"limit", std::string(limit)}}, count);
     std::vector<prometheus::MetricFamily> out;
-    for (Family* family :
-         {&requests_, &attempts_, &retries_, &tokens_, &errors_, &shadow_, &added_, &first_, &gaps_})
+    for (Family* family : {&requests_, &attempts_, &retries_, &tokens_, &errors_, &shadow_, &added_, &queued_,
+                           &first_, &gaps_})
       family->move_into(out);
     return out;
   }
@@ -152,6 +154,7 @@ class MetricsReading {
       tokens_.add(with(labels, "kind", std::string(kTokenNames[kind])),
                   sum(all, [&](const ModelSeries& s) -> const Count& { return s.tokens[kind]; }));
     added_.add(histogram(labels, all, &ModelSeries::added));
+    queued_.add(histogram(labels, all, &ModelSeries::queued));
     first_.add(histogram(labels, all, &ModelSeries::first_event));
     gaps_.add(histogram(labels, all, &ModelSeries::gaps));
   }
@@ -187,9 +190,11 @@ class MetricsReading {
       counter("perigee_router_errors_total", "Errors that were answered by the router, by reason.");
   Family shadow_ = counter("perigee_router_shadow_refusals_total",
                            "Requests that a limit in shadow would have refused, by limit.");
-  Family added_{
-      prometheus::MetricType::Histogram, "perigee_router_added_latency_seconds",
-      "From a request's head read to its last octet sent, without waiting for its body; first attempts."};
+  Family added_{prometheus::MetricType::Histogram, "perigee_router_added_latency_seconds",
+                "From a request's head read to its last octet sent, without waiting for its body or a place; "
+                "first attempts."};
+  Family queued_{prometheus::MetricType::Histogram, "perigee_router_queue_wait_seconds",
+                 "For a place among the requests of a service with max_in_flight; of those that waited."};
   Family first_{
       prometheus::MetricType::Histogram, "perigee_router_ttft_seconds",
       "From a request's head read to the first event with data, without waiting for the request's body."};

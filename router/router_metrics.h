@@ -48,7 +48,8 @@ struct ModelSeries {
   Count attempts;
   Count retries;
   std::array<Count, kTokens> tokens;
-  DurationHistogram added;  // from head to sent, without the wait for the body
+  DurationHistogram added;  // from head to sent, without the waits for the body and for a place
+  DurationHistogram queued;
   DurationHistogram first_event;
   DurationHistogram gaps;
 };

@@ -26,6 +26,7 @@ Task<void> Session::run() {
   if (on) on = co_await read();
   if (on) on = route();
   if (on && key_ != nullptr && key_->limits.any()) on = co_await reserve();
+  if (on && service_.gate != nullptr && !enter()) on = co_await queue();
   if (on) co_await attempts();
   co_await deliver();
   finish();
@@ -99,12 +100,41 @@ Task<bool> Session::read() {
 }
 
 Task<bool> Session::reserve() {
-  estimate_ =
-      estimate_tokens(operation_->operation, body_.json(), exchange_.body_length().value_or(body_.size()));
   reservation_ = co_await Limiter::reserve(*key_, estimate_.all(), thread_.loop.now());
   record_.would_refuse = reservation_.would_refuse();
   if (reservation_.error()) co_return answer(*reservation_.error(), Ending::shed);
   co_return true;
+}
+
+bool Session::enter() {
+  if (!service_.gate->enter()) return false;
+  place_ = Place(*service_.gate);
+  return true;
+}
+
+// Until there is a place among the requests of the service.
+Task<bool> Session::queue() {
+  Gate& gate = *service_.gate;
+  const auto waiter = gate.wait(thread_.loop, signal_, key_ == nullptr ? Priority::normal : key_->priority);
+  if (waiter == nullptr) co_return shed(Shed::full);
+  const Instant since = thread_.loop.now();
+  timer_.arm(since + service_.queue_time);
+  const auto goes_on = [&] {
+    return waiter->state() == Gate::Waiter::State::waiting && !timer_.expired() && !exchange_.gone() &&
+           !thread_.drain_over;
+  };
+  while (goes_on()) co_await signal_.wait();
+  const bool late = timer_.expired();
+  timer_.disarm();
+  record_.queued = thread_.loop.now() - since;
+  if (gate.give_up(*waiter)) {
+    place_ = Place(gate);
+    co_return true;
+  }
+  if (waiter->state() == Gate::Waiter::State::evicted) co_return shed(Shed::evicted);
+  if (late) co_return shed(Shed::late);
+  record_.ending = exchange_.gone() ? Ending::client_gone : Ending::drained;
+  co_return false;
 }
 
 // The next endpoint, and the right to try it.
@@ -124,6 +154,7 @@ bool Session::pick() {
   choice_.add_tried(*decision_.endpoint);
   record_.endpoint = endpoint.name;
   record_.pop = endpoint.pop;
+  record_.region = endpoint.region_name;
   record_.link = endpoint.link;
   ++record_.attempts;
   return true;
@@ -270,7 +301,10 @@ void Session::finish() {
   record_.wall = thread_.loop.wall_now();
   record_.octets_in = exchange_.octets_in();
   record_.octets_out = exchange_.octets_out();
-  reservation_.settle(tokens_used(record_, estimate_).all());
+  const TokenEstimate used = tokens_used(record_, estimate_);
+  record_.tokens_prompt = used.prompt;
+  record_.tokens_completion = used.completion;
+  reservation_.settle(used.all());
   thread_.records.take(record_);
 }
 

@@ -32,6 +32,9 @@ class Session {
   bool pin(std::string_view id, std::string_view param);
   bool place();
   Task<bool> reserve();
+  bool enter();
+  Task<bool> queue();
+  bool shed(Shed reason);
   Task<void> attempts();
   bool pick();
   bool conclude(AttemptEnd end);
@@ -61,6 +64,7 @@ class Session {
   const ApiKey* key_ = nullptr;  // null: nobody in particular
   TokenEstimate estimate_;
   Reservation reservation_;
+  Place place_;  // among the requests of its service
   const RouterSnapshot::Model* model_ = nullptr;
   const RouterSnapshot::Pool* pool_ = nullptr;
   std::optional<ResponseIds::Place> pin_;  // where the response is that the request names

@@ -2,6 +2,12 @@
 #include "router/session.h"
 
 namespace perigee::router {
+namespace {
+
+// A place comes free whenever a request ends: trying again soon may do.
+constexpr std::chrono::milliseconds kShedRetryAfter{1000};
+
+}  // namespace
 
 ApiError Session::no_endpoint() const {
   const Instant now = thread_.loop.now();
@@ -14,6 +20,16 @@ ApiError Session::no_endpoint() const {
     error.retry_after = std::chrono::ceil<std::chrono::milliseconds>(decision_.retry_at - now);
   }
   return error;
+}
+
+bool Session::shed(Shed reason) {
+  service_.gate->count(reason);
+  ApiError error;
+  error.status = 503;
+  error.code = name_of(reason);
+  error.message = "too many requests of this service wait for a place";
+  error.retry_after = kShedRetryAfter;
+  return answer(error, Ending::shed);
 }
 
 // An answer of our own; false, so that a step can end with it.

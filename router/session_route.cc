@@ -17,6 +17,8 @@ bool Session::route() {
   const bool named =
       is_by_response_id(operation_->operation) ? find_response(operation_->id, "") : name_model();
   if (!named || !place()) return false;
+  estimate_ =
+      estimate_tokens(operation_->operation, body_.json(), exchange_.body_length().value_or(body_.size()));
   body_.prepare(pool_->served_name, key_ != nullptr && key_->limits.tokens.has_value());
   return true;
 }

@@ -70,6 +70,7 @@ class Maker {
     out.name = from.name;
     out.pop = pop.name;
     out.region = pop.region ? RegionSet{1} << *pop.region : kNoRegion;
+    if (pop.region) out.region_name = policy_.regions[*pop.region];
     out.capacity = from.capacity;
     const EndpointRoute* state = route_.endpoint(from.id);
     out.accepts_new = state == nullptr || state->accepts_new;
@@ -131,11 +132,23 @@ class Maker {
     return static_cast<std::size_t>(found - ranking.paths.begin());
   }
 
+  // That of the snapshot before goes on, so that nobody is counted twice.
+  [[nodiscard]] std::shared_ptr<Gate> gate(ServiceId id) const {
+    if (previous_ != nullptr)
+      for (const RouterSnapshot::Service& before : previous_->services)
+        if (before.id == id && before.gate != nullptr) return before.gate;
+    return std::make_shared<Gate>();
+  }
+
   [[nodiscard]] RouterSnapshot::Service service(const Policy::RoutedService& from) const {
     RouterSnapshot::Service out;
     out.id = from.id;
     out.name = from.name;
     out.require_key = from.require_key;
+    if (from.max_in_flight) {
+      out.gate = gate(from.id);
+      out.queue_time = from.queue.time;
+    }
     if (from.residency) {
       out.residency = 0;
       for (const std::size_t region : *from.residency) out.residency |= RegionSet{1} << region;

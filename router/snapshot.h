@@ -13,6 +13,7 @@
 
 #include "contract/units.h"
 #include "router/endpoint_target.h"
+#include "router/gate.h"
 #include "router/shared_counters.h"
 #include "steering/policy.h"
 #include "steering/route.h"
@@ -42,6 +43,7 @@ struct RouterSnapshot {
     std::string name;
     std::string pop;
     RegionSet region = kNoRegion;  // one bit
+    std::string region_name;       // empty: none
     std::optional<std::uint32_t> capacity;
     bool accepts_new = true;  // for the Route: not drained, and not unhealthy
     // The link that transit uses now for its PoP: requests leave over it, through the host port.
@@ -81,6 +83,9 @@ struct RouterSnapshot {
     std::string name;
     bool require_key = false;
     RegionSet residency = kAnyRegion;
+    std::shared_ptr<Gate>
+        gate;             // null: any number of requests at once. New ones are shut until Gate::change()
+    Nanos queue_time{0};  // at its gate
     std::vector<Model> models;
     std::vector<std::pair<std::string, std::size_t>> names;  // names and aliases to models, sorted by octets
 

@@ -239,6 +239,14 @@ struct Policy {
     ServiceId id;
     std::vector<std::size_t> listeners;  // indexes; each listener is of exactly one service
     bool require_key = false;
+    struct Queue {  // of those that have no place yet
+      std::uint32_t size = 100;
+      Nanos time{std::chrono::seconds(5)};
+      friend bool operator==(const Queue&, const Queue&) = default;
+    };
+    std::optional<std::uint32_t>
+        max_in_flight;  // requests at once, from their model known to their end; absent: any
+    Queue queue;
     std::vector<Model> models;
     std::optional<std::vector<std::size_t>> residency;  // indexes into regions; absent: anywhere
     std::optional<Nanos> max_rtt;                       // as of Service
@@ -268,6 +276,13 @@ struct Policy {
     Nanos slow_start{std::chrono::seconds(10)};     // 0: none
     Nanos drain_deadline{std::chrono::minutes(5)};  // of this process's own streams when it stops
     std::string access_log = "none";                // or "stderr", or a file's absolute path
+    struct UsageRecords {
+      std::string directory;                                 // absolute; empty: none are kept
+      std::uint64_t file_octets = std::uint64_t{16} << 20U;  // of one file
+      std::uint64_t octets = std::uint64_t{1} << 30U;  // of all that are there; further records are lost
+      friend bool operator==(const UsageRecords&, const UsageRecords&) = default;
+    };
+    UsageRecords usage_records;
     friend bool operator==(const Router&, const Router&) = default;
   };
 

@@ -204,6 +204,17 @@ void read_residency(Map& map, const Policy& policy, Policy::RoutedService& servi
   }
 }
 
+void read_queue(Map& map, Policy::RoutedService& service) {
+  std::uint32_t most = 0;
+  if (map.integer<std::uint32_t>("max_in_flight", most, 1, 1'000'000)) service.max_in_flight = most;
+  const auto at = map.child("queue");
+  if (!at) return;
+  Map inner(*at, map.report());
+  inner.integer<std::uint32_t>("size", service.queue.size, 0, 100'000);
+  inner.duration("time", service.queue.time, 1ms, 10min);
+  if (!map.child("max_in_flight")) map.report().add(at->path, "says nothing without \"max_in_flight\"");
+}
+
 std::string path_of(std::string_view section, std::string_view name, std::string_view key) {
   return join(join(section, name), key);
 }
@@ -268,6 +279,7 @@ void read_routed_service(Map& map, const std::string& name, Policy& policy) {
   map.value("require_key", service.require_key, parse_flag);
   if (service.require_key && policy.keys_file.empty())
     map.report().add(map.path("require_key"), "needs \"keys: {file: FILE}\", the file of the API keys");
+  read_queue(map, service);
   read_models(map, policy, service);
   read_residency(map, policy, service);
   Nanos max_rtt{};

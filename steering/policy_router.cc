@@ -131,6 +131,17 @@ void read_breaker(Map& map, Policy::Router::Breaker& breaker) {
   inner.integer<std::uint32_t>("successes", breaker.successes, 1, 100);
 }
 
+void read_usage_records(Map& map, Policy::Router::UsageRecords& usage) {
+  const auto at = map.child("usage_records");
+  if (!at) return;
+  Map inner(*at, map.report());
+  if (inner.needs("directory", "where they are kept, such as \"/var/lib/perigee/usage\""))
+    inner.absolute_path("directory", usage.directory);
+  inner.octets("octets", usage.octets, 64 * kKiB, 1024 * kGiB);
+  usage.file_octets = std::min(usage.file_octets, usage.octets);
+  inner.octets("file_octets", usage.file_octets, 4 * kKiB, usage.octets);
+}
+
 void read_router_constants(Map& root, Policy::Router& router) {
   const auto at = root.child("router");
   if (!at) return;
@@ -151,6 +162,7 @@ void read_router_constants(Map& root, Policy::Router& router) {
     router.access_log = log->node->scalar;
   else
     map.absolute_path("access_log", router.access_log);
+  read_usage_records(map, router.usage_records);
 }
 
 void read_endpoint_tls(Map& map, Policy::Endpoint& endpoint) {

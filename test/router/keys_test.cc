@@ -136,5 +136,13 @@ TEST(Keys, AFileThatOthersReadIsRefused) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Keys, APriorityIsOneOfThree) {
+  const std::string token = "team." + std::string(kSecret);
+  EXPECT_EQ(ring(one_key())->find(token)->priority, Priority::normal);
+  EXPECT_EQ(ring(one_key(", priority: high"))->find(token)->priority, Priority::high);
+  EXPECT_EQ(ring(one_key(", priority: low"))->find(token)->priority, Priority::low);
+  EXPECT_THAT(errors(one_key(", priority: urgent")), HasSubstr("keys.team.priority"));
+}
+
 }  // namespace
 }  // namespace perigee::router

@@ -40,9 +40,11 @@ TEST(PolicyRouter, EveryConstantIsRead) {
       std::string(kRoutedPolicy) +
       "router: {threads: 2, body_hold: 2MiB, held_octets: 8MiB, retries: 1, retry_budget: 10%, retry_min: 7, "
       "pool_idle: 3s, breaker: {failures: 4, window: 20s, open: 5s, successes: 3}, slow_start: 0ms, "
-      "drain_deadline: 1m}\n");
-  EXPECT_EQ(policy.router,
-            (Policy::Router{2, 2U << 20U, 8U << 20U, 1, 0.1, 7, 3s, {4, 20s, 5s, 3}, 0s, 60s}));
+      "drain_deadline: 1m, usage_records: {directory: /u, file_octets: 8KiB, octets: 64KiB}}\n");
+  EXPECT_EQ(
+      policy.router,
+      (Policy::Router{
+          2, 2U << 20U, 8U << 20U, 1, 0.1, 7, 3s, {4, 20s, 5s, 3}, 0s, 60s, "none", {"/u", 8192, 65536}}));
 }
 
 TEST(PolicyRouter, ARoutedServiceIsReadAsItSays) {
@@ -57,6 +59,8 @@ TEST(PolicyRouter, ARoutedServiceIsReadAsItSays) {
   EXPECT_EQ(service->listeners, (std::vector<std::size_t>{0}));
   EXPECT_EQ(service->residency, (std::vector<std::size_t>{0, 1}));
   EXPECT_EQ(service->max_rtt, Nanos(200ms));
+  EXPECT_EQ(service->max_in_flight, 64U);
+  EXPECT_EQ(service->queue, (Policy::RoutedService::Queue{7, 2s}));
   ASSERT_EQ(service->models.size(), 2U);
   const Policy::Model& llama = service->models[0];
   EXPECT_EQ(service->model("llama-3.1"), &llama);

@@ -27,6 +27,8 @@ services:
     require_key: true
     residency: [au, eu]
     max_rtt: 200ms
+    max_in_flight: 64
+    queue: {size: 7, time: 2s}
     models:
       llama-3.1:
         endpoints: [mel-1, mel-2, per-1]
