@@ -8,34 +8,40 @@ namespace {
 
 namespace json = boost::json;
 
-// One row a candidate: name and VIP stand in the first row of a service only.
+// What stands in the first row of a service only.
+struct Head {
+  std::string name, vip, protocol;
+};
+
+// One row a candidate.
 class Rows {
  public:
-  Rows(TextTable& table, const json::value& service) : table_(table), service_(service) {}
+  Rows(TextTable& table, Head head) : table_(table), head_(std::move(head)) {}
 
   void add(const std::string& tier, const json::value& candidate, const std::string& note) {
-    const auto head = [&](const char* path) { return first_ ? text_at(service_, path) : std::string(); };
-    table_.add({head("/name"), head("/vip"), head("/protocol"), tier, text_at(candidate, "/endpoint"),
+    table_.add({head_.name, head_.vip, head_.protocol, tier, text_at(candidate, "/endpoint"),
                 text_at(candidate, "/pop"), text_at(candidate, "/link"), text_at(candidate, "/weight"),
                 note});
+    head_ = {};
     first_ = false;
   }
   [[nodiscard]] bool none() const { return first_; }
 
  private:
   TextTable& table_;
-  const json::value& service_;
+  Head head_;
   bool first_ = true;
 };
 
-void add_service(TextTable& table, const json::value& service) {
-  Rows rows(table, service);
+// `what` goes to the first tier.
+void add_tiers(TextTable& table, Head head, const json::value& service, const std::string& what) {
+  Rows rows(table, std::move(head));
   std::size_t tier_number = 0;
   for (const auto& tier : list_at(service, "/tiers")) {
     std::string note;
     if (tier_number == 0) {
       const std::string age = age_at(service, "/changed_age_s");
-      note = age == "-" ? "new flows" : "new flows, since " + age;
+      note = age == "-" ? what : what + ", since " + age;
     }
     for (const auto& candidate : list_at(tier, "")) rows.add(std::to_string(tier_number), candidate, note);
     ++tier_number;
@@ -46,6 +52,24 @@ void add_service(TextTable& table, const json::value& service) {
   if (rows.none()) {
     rows.add("-", json::value(),
              text_at(service, "/deliver") == "host" ? "delivered to this host" : "no candidate: refused");
+  }
+}
+
+void add_service(TextTable& table, const json::value& service) {
+  add_tiers(table, {text_at(service, "/name"), text_at(service, "/vip"), text_at(service, "/protocol")},
+            service, "new flows");
+}
+
+// A routed service: a row for each model and its canary, at the first address that clients find it at.
+void add_routed(TextTable& table, const json::value& service) {
+  const std::string address = text_at(service, "/listeners/0/address");
+  const std::string protocol = is_true(service, "/listeners/0/tls") ? "https" : "http";
+  for (const auto& model : list_at(service, "/models")) {
+    const std::string name = text_at(service, "/name") + "/" + text_at(model, "/name");
+    add_tiers(table, {name, address, protocol}, model, "requests");
+    if (is_null(model, "/canary")) continue;
+    add_tiers(table, {name + "/canary", address, protocol}, model.at_pointer("/canary"),
+              text_at(model, "/canary/percent") + "% of keys and sessions");
   }
 }
 
@@ -60,6 +84,7 @@ void print(const json::value& answer, std::ostream& out) {
                    {"WEIGHT", true},
                    {"NOTE"}});
   for (const auto& service : list_at(answer, "/services")) add_service(table, service);
+  for (const auto& service : list_at(answer, "/routed")) add_routed(table, service);
   table.print(out, "no services");
 }
 
@@ -67,7 +92,7 @@ void print(const json::value& answer, std::ostream& out) {
 
 Verb services_verb() {
   return {"services",
-          "every service: where its new flows go, and what stands behind",
+          "every service: where its new flows or requests go, and what stands behind",
           {},
           {kAdmin, kJson},
           [](const Arguments& arguments, Terminal& terminal) {

@@ -1,6 +1,9 @@
 // The half of the admin API's JSON that is about endpoints and where services lead.
+#include <boost/json/value_from.hpp>
+
 #include "gateway/api_json.h"
 #include "gateway/json_units.h"
+#include "steering/route_terms.h"
 
 namespace perigee::gateway {
 
@@ -93,10 +96,9 @@ json::object switches_json(const Snapshot& snapshot, ServiceId id) {
   return value;
 }
 
-json::object service_json(const Snapshot& snapshot, const Policy::Service& service, Instant now) {
+// Where new flows or requests of a service or pool go.
+void add_route(json::object& out, const Snapshot& snapshot, const ServiceRoute& route, Instant now) {
   const Policy& policy = *snapshot.policy;
-  const ServiceRoute* found = snapshot.route ? snapshot.route->service(service.id) : nullptr;
-  const ServiceRoute route = found == nullptr ? ServiceRoute{} : *found;
   json::array tiers;
   for (const Tier& tier : route.tiers) tiers.push_back(tier_json(policy, tier));
   json::array excluded;
@@ -105,17 +107,69 @@ json::object service_json(const Snapshot& snapshot, const Policy::Service& servi
     value["reason"] = name_of(candidate.reason);
     excluded.push_back(std::move(value));
   }
+  out["active"] = route.tiers.empty() ? json::array() : tier_json(policy, route.tiers.front());
+  out["tiers"] = std::move(tiers);
+  out["excluded"] = std::move(excluded);
+  out["changed_age_s"] = age_seconds(route.ranking.changed_at, now);
+}
+
+json::object service_json(const Snapshot& snapshot, const Policy::Service& service, Instant now) {
+  json::object out{{"name", service.name},
+                   {"vip", address_and_port(service.vip, service.port)},
+                   {"protocol", name_of(service.protocol)},
+                   {"deliver", service.deliver == table::Deliver::host ? "host" : "nat"},
+                   {"max_rtt_ms", milliseconds_or_null(service.max_rtt)},
+                   {"refuse", service.refuse == table::Refuse::drop ? "drop" : "answer"}};
+  const ServiceRoute* route = snapshot.route ? snapshot.route->service(service.id) : nullptr;
+  add_route(out, snapshot, route == nullptr ? ServiceRoute{} : *route, now);
+  out["switches"] = switches_json(snapshot, service.id);
+  return out;
+}
+
+json::object pool_json(const Snapshot& snapshot, const Policy::Pool& pool, Instant now) {
+  json::object out{{"served_name", pool.served_name}};
+  const ServiceRoute* route = snapshot.route ? snapshot.route->pool(pool.id) : nullptr;
+  add_route(out, snapshot,
+            route == nullptr ? ServiceRoute{} : of_requests(*snapshot.policy, *snapshot.route, *route), now);
+  out["switches"] = switches_json(snapshot, pool.id);
+  return out;
+}
+
+json::object model_json(const Snapshot& snapshot, const Policy::Model& model, Instant now) {
+  json::object out{{"name", model.name}, {"aliases", json::value_from(model.aliases)}, {"canary", nullptr}};
+  for (auto& member : pool_json(snapshot, model.pool, now))
+    out.emplace(member.key(), std::move(member.value()));
+  if (model.canary) {
+    json::object canary = pool_json(snapshot, model.canary->pool, now);
+    canary["percent"] = static_cast<double>(model.canary->per_10000) / 100.0;
+    out["canary"] = std::move(canary);
+  }
+  return out;
+}
+
+json::object routed_json(const Snapshot& snapshot, const Policy::RoutedService& service, Instant now) {
+  const Policy& policy = *snapshot.policy;
+  json::array listeners;
+  for (const std::size_t index : service.listeners) {
+    const Policy::Listener& listener = policy.listeners[index];
+    listeners.push_back(json::object{{"name", listener.name},
+                                     {"address", address_and_port(listener.address, listener.port)},
+                                     {"tls", listener.tls.has_value()}});
+  }
+  json::value residency;
+  if (service.residency) {
+    residency.emplace_array();
+    for (const std::size_t index : *service.residency)
+      residency.get_array().emplace_back(policy.regions[index]);
+  }
+  json::array models;
+  for (const Policy::Model& model : service.models) models.push_back(model_json(snapshot, model, now));
   return {{"name", service.name},
-          {"vip", address_and_port(service.vip, service.port)},
-          {"protocol", name_of(service.protocol)},
-          {"deliver", service.deliver == table::Deliver::host ? "host" : "nat"},
+          {"listeners", std::move(listeners)},
+          {"require_key", service.require_key},
+          {"residency", std::move(residency)},
           {"max_rtt_ms", milliseconds_or_null(service.max_rtt)},
-          {"refuse", service.refuse == table::Refuse::drop ? "drop" : "answer"},
-          {"active", route.tiers.empty() ? json::array() : tier_json(policy, route.tiers.front())},
-          {"tiers", std::move(tiers)},
-          {"excluded", std::move(excluded)},
-          {"changed_age_s", age_seconds(route.ranking.changed_at, now)},
-          {"switches", switches_json(snapshot, service.id)}};
+          {"models", std::move(models)}};
 }
 
 json::object cost_json(const Cost& cost) {
@@ -137,13 +191,16 @@ json::value endpoints_json(const Snapshot& snapshot, Instant now) {
 }
 
 json::value services_json(const Snapshot& snapshot, Instant now) {
-  json::array services;
+  json::array services, routed;
   if (snapshot.policy) {
     for (const Policy::Service& service : snapshot.policy->services) {
       services.push_back(service_json(snapshot, service, now));
     }
+    for (const Policy::RoutedService& service : snapshot.policy->routed) {
+      routed.push_back(routed_json(snapshot, service, now));
+    }
   }
-  return json::object{{"services", std::move(services)}};
+  return json::object{{"services", std::move(services)}, {"routed", std::move(routed)}};
 }
 
 json::value explanation_json(const Snapshot& snapshot, const Explanation& explanation) {

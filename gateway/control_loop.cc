@@ -3,6 +3,7 @@
 #include <random>
 #include <utility>
 
+#include "gateway/routed_pools.h"
 #include "gateway/switch_log.h"
 #include "steering/table_compiler.h"
 
@@ -102,6 +103,8 @@ std::uint64_t ControlLoop::adopt(std::shared_ptr<const Policy> policy,
   // Counters of what the policy has exist from the start, those of what it no longer has go.
   std::map<ServiceId, SwitchCounts> switches;
   for (const Policy::Service& service : policy_->services) switches[service.id] = switches_[service.id];
+  for (const RoutedPool& routed : routed_pools(*policy_))
+    switches[routed.pool->id] = switches_[routed.pool->id];
   switches_ = std::move(switches);
   return revision_;
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "gateway/json_units.h"
+#include "gateway/routed_pools.h"
 #include "perigee_version.h"
 
 namespace perigee::gateway {
@@ -165,8 +166,7 @@ void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families
   connect.move_into(families);
 }
 
-bool in_first_tier(const Snapshot& snapshot, ServiceId service, EndpointId endpoint) {
-  const ServiceRoute* route = snapshot.route ? snapshot.route->service(service) : nullptr;
+bool in_first_tier(const ServiceRoute* route, EndpointId endpoint) {
   if (route == nullptr || route->tiers.empty()) return false;
   for (const Candidate& candidate : route->tiers.front()) {
     if (candidate.endpoint == endpoint) return true;
@@ -174,27 +174,42 @@ bool in_first_tier(const Snapshot& snapshot, ServiceId service, EndpointId endpo
   return false;
 }
 
-void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& families) {
+// `labels`: of a forwarded service, or of a model of a routed one, whose place in the Route is `route`.
+struct ServiceFamilies {
   Family active = gauge("perigee_service_active_endpoint",
-                        "1 for the endpoints that new flows of the service go to, 0 for its others.");
-  Family switches = counter("perigee_service_switches_total", "Changes of where new flows go, by reason.");
-  for (const Policy::Service& service : snapshot.policy->services) {
-    if (service.deliver == table::Deliver::host) continue;  // has no endpoints to choose from
-    for (const std::size_t index : service.endpoints) {
+                        "1 for the endpoints that new flows or requests go to, 0 for the others.");
+  Family switches =
+      counter("perigee_service_switches_total", "Changes of where new flows or requests go, by reason.");
+
+  void add(const Snapshot& snapshot, const Labels& labels, ServiceId id, const ServiceRoute* route,
+           const std::vector<std::size_t>& endpoints) {
+    for (const std::size_t index : endpoints) {
       const Policy::Endpoint& endpoint = snapshot.policy->endpoints[index];
-      active.add({{"service", service.name},
-                  {"endpoint", endpoint.name},
-                  {"pop", snapshot.policy->pop_of(endpoint).name}},
-                 in_first_tier(snapshot, service.id, endpoint.id) ? 1.0 : 0.0);
+      active.add(with(with(labels, "endpoint", endpoint.name), "pop", snapshot.policy->pop_of(endpoint).name),
+                 in_first_tier(route, endpoint.id) ? 1.0 : 0.0);
     }
-    const auto counts = snapshot.switches.find(service.id);
+    const auto counts = snapshot.switches.find(id);
     for (std::size_t i = 0; i < std::tuple_size_v<SwitchCounts>; ++i) {
-      switches.add({{"service", service.name}, {"reason", name_of(static_cast<SwitchReason>(i))}},
+      switches.add(with(labels, "reason", name_of(static_cast<SwitchReason>(i))),
                    counts == snapshot.switches.end() ? 0 : counts->second[i]);
     }
   }
-  active.move_into(families);
-  switches.move_into(families);
+};
+
+void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& families) {
+  ServiceFamilies services;
+  const Route* route = snapshot.route.get();
+  for (const Policy::Service& service : snapshot.policy->services) {
+    if (service.deliver == table::Deliver::host) continue;  // has no endpoints to choose from
+    services.add(snapshot, {{"service", service.name}}, service.id,
+                 route == nullptr ? nullptr : route->service(service.id), service.endpoints);
+  }
+  for (const RoutedPool& routed : routed_pools(*snapshot.policy)) {
+    services.add(snapshot, {{"service", routed.service->name}, {"model", routed.label()}}, routed.pool->id,
+                 route == nullptr ? nullptr : route->pool(routed.pool->id), routed.pool->endpoints);
+  }
+  services.active.move_into(families);
+  services.switches.move_into(families);
 }
 
 void add_dataplane(const Snapshot& snapshot, std::vector<MetricFamily>& families) {

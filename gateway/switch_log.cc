@@ -1,8 +1,10 @@
 #include "gateway/switch_log.h"
 
+#include <algorithm>
 #include <boost/json/value.hpp>
 
 #include "gateway/json_units.h"
+#include "gateway/routed_pools.h"
 
 namespace perigee::gateway {
 namespace {
@@ -43,13 +45,22 @@ json::value path_fields(const Policy& policy, const ServiceRoute* service, const
   return fields;
 }
 
+// Of a forwarded service its name, of a routed one also the model's.
+json::object names_of(const Policy& policy, ServiceId id) {
+  if (const Policy::Service* service = policy.service(id)) return {{"service", service->name}};
+  const std::vector<RoutedPool> pools = routed_pools(policy);
+  const auto found = std::find_if(pools.begin(), pools.end(),
+                                  [id](const RoutedPool& routed) { return routed.pool->id == id; });
+  if (found == pools.end()) return {{"service", nullptr}};  // the policy has it no longer
+  return {{"service", found->service->name}, {"model", found->label()}};
+}
+
 }  // namespace
 
 json::object switch_fields(const Policy& policy, const Route& route, const Switch& change) {
   const ServiceRoute* ranked = route.service(change.service);
-  const Policy::Service* service = policy.service(change.service);
-  json::object fields;
-  fields["service"] = service == nullptr ? json::value(nullptr) : json::value(service->name);
+  if (ranked == nullptr) ranked = route.pool(change.service);
+  json::object fields = names_of(policy, change.service);
   fields["reason"] = name_of(change.reason);
   fields["from"] = path_fields(policy, ranked, change.from);
   fields["to"] = path_fields(policy, ranked, change.to);

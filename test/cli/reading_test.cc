@@ -75,17 +75,31 @@ TEST(Reading, Services) {
                [{"endpoint": "syd-1", "pop": "syd", "link": null, "weight": 50}]],
      "excluded": [{"endpoint": "per-1", "pop": "per", "link": "syd-per", "reason": "link_down"}]},
     {"name": "web", "vip": "203.0.113.11", "protocol": "any", "deliver": "host", "tiers": []},
-    {"name": "none", "vip": "203.0.113.12:80", "protocol": "tcp", "deliver": "nat", "tiers": []}]})",
+    {"name": "none", "vip": "203.0.113.12:80", "protocol": "tcp", "deliver": "nat", "tiers": []}],
+    "routed": [{"name": "ai", "listeners": [{"name": "a", "address": "203.0.113.11:443", "tls": true}], "models": [
+      {"name": "llama", "changed_age_s": null,
+       "tiers": [[{"endpoint": "mel-1", "pop": "mel", "link": "syd-mel-a", "weight": 100}]],
+       "canary": {"percent": 2.5, "tiers": [[{"endpoint": "per-1", "pop": "per", "link": "syd-per", "weight": 9}]]}},
+      {"name": "phi", "tiers": [], "canary": null}]}]})",
                       "200 OK", "/api/v1/services");
   EXPECT_EQ(ran.code, kOk) << ran.err;
   EXPECT_EQ(
       ran.out,
-      "SERVICE  VIP                PROTOCOL  TIER  ENDPOINT  POP  LINK       WEIGHT  NOTE\n"
-      "chat     203.0.113.10:8000  tcp          0  mel-1     mel  syd-mel-a     100  new flows, since 31s\n"
-      "                                         1  syd-1     syd  -              50\n"
-      "                                         -  per-1     per  syd-per         -  excluded: link_down\n"
-      "web      203.0.113.11       any          -  -         -    -               -  delivered to this host\n"
-      "none     203.0.113.12:80    tcp          -  -         -    -               -  no candidate: "
+      "SERVICE          VIP                PROTOCOL  TIER  ENDPOINT  POP  LINK       WEIGHT  NOTE\n"
+      "chat             203.0.113.10:8000  tcp          0  mel-1     mel  syd-mel-a     100  new flows, "
+      "since 31s\n"
+      "                                                 1  syd-1     syd  -              50\n"
+      "                                                 -  per-1     per  syd-per         -  excluded: "
+      "link_down\n"
+      "web              203.0.113.11       any          -  -         -    -               -  delivered to "
+      "this host\n"
+      "none             203.0.113.12:80    tcp          -  -         -    -               -  no candidate: "
+      "refused\n"
+      "ai/llama         203.0.113.11:443   https        0  mel-1     mel  syd-mel-a     100  requests\n"
+      "ai/llama/canary  203.0.113.11:443   https        0  per-1     per  syd-per         9  2.5% of keys "
+      "and "
+      "sessions\n"
+      "ai/phi           203.0.113.11:443   https        -  -         -    -               -  no candidate: "
       "refused\n");
 }
 

@@ -103,6 +103,25 @@ TEST(ApiJsonTest, Services) {
   EXPECT_EQ(chat.at("switches").at("rtt"), json::value(0U));
 }
 
+TEST(ApiJsonTest, RoutedServices) {
+  Snapshot snapshot = known_snapshot(kRouted);
+  snapshot.switches[id_from_name<ServiceId>("ai/llama")][1] = 3;
+  const json::value services = services_json(snapshot, kNow);
+  EXPECT_EQ(services.at("services").as_array().size(), 1U);
+  const json::value& ai = services.at("routed").as_array().at(0);
+  EXPECT_EQ(ai.at("listeners"), json::value(json::array{json::object{
+                                    {"name", "front"}, {"address", "203.0.113.11:80"}, {"tls", false}}}));
+  EXPECT_EQ(ai.at("residency"), json::value(nullptr));
+  const json::value& model = ai.at("models").as_array().at(0);
+  EXPECT_EQ(model.at("name"), json::value("llama"));
+  EXPECT_EQ(model.at("aliases"), json::value(json::array{"l"}));
+  EXPECT_EQ(model.at("served_name"), json::value("meta/llama"));
+  EXPECT_EQ(model.at("active").as_array().at(0).at("endpoint"), json::value("mel-1"));
+  EXPECT_EQ(model.at("switches").at("rtt"), json::value(3U));
+  EXPECT_EQ(model.at("canary").at("percent"), json::value(5.0));
+  EXPECT_EQ(model.at("canary").at("active").as_array().at(0).at("link"), json::value("syd-per"));
+}
+
 TEST(ApiJsonTest, Explanation) {
   const Snapshot snapshot = known_snapshot();
   const auto explained =

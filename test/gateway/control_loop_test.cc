@@ -145,6 +145,23 @@ TEST_F(ControlLoopTest, SteersByWhatIsMeasuredAndSaysWhy) {
   EXPECT_EQ(counts[static_cast<std::size_t>(SwitchReason::failure)], 1U);
 }
 
+TEST_F(ControlLoopTest, NamesTheModelOfARoutedServiceThatSwitches) {
+  ControlLoop loop = open();
+  adopt(loop, policy_text(kRouted));
+  FakeDataplane dataplane(around_);
+  for (int i = 0; i < 20; ++i) turn(loop, dataplane, 20ms, 5ms);
+  lines_.clear();
+  now_ = now_ + 100ms;
+  dataplane.beat(now_);
+  dataplane.cut("syd-per", now_);
+  loop.tick(now_, {});
+  const std::string named = R"("service":"ai","model":"llama","reason":"failure","from":{"pop":"per",)";
+  EXPECT_NE(lines_.text().find(named), std::string::npos) << lines_.text();
+  EXPECT_NE(lines_.text().find("\"model\":\"llama/canary\""), std::string::npos) << lines_.text();
+  const auto& counts = cell_.load()->switches.at(id_from_name<ServiceId>("ai/llama"));
+  EXPECT_EQ(counts[static_cast<std::size_t>(SwitchReason::failure)], 1U);
+}
+
 TEST_F(ControlLoopTest, ARestartMovesNoTrafficAndPublishesNothing) {
   FakeDataplane dataplane(around_);
   {

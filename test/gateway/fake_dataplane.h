@@ -71,6 +71,20 @@ services:
 )" + more;
 }
 
+// For `more`: a routed service, whose canary is at the farther endpoint.
+inline const std::string kRouted = R"(
+  ai:
+    mode: route
+    listeners: [front]
+    models:
+      llama:
+        endpoints: [mel-1, per-1]
+        aliases: [l]
+        served_name: meta/llama
+        canary: {percent: 5%, endpoints: [per-1]}
+listeners: {front: {address: "203.0.113.11:80"}}
+)";
+
 class Surroundings {
  public:
   Surroundings() {

@@ -32,12 +32,13 @@ inline telemetry::LinkSample known_link_sample() {
   return sample;
 }
 
-inline Snapshot known_snapshot() {
+// `more`: lines at the end of the policy.
+inline Snapshot known_snapshot(const std::string& more = "") {
   using namespace std::chrono_literals;
   Snapshot snapshot;
   snapshot.at = kNow;
-  snapshot.policy = std::make_shared<const Policy>(parse_policy(policy_text(), "test.yaml").value());
-  snapshot.policy_text = std::make_shared<const std::string>(policy_text());
+  snapshot.policy = std::make_shared<const Policy>(parse_policy(policy_text(more), "test.yaml").value());
+  snapshot.policy_text = std::make_shared<const std::string>(policy_text(more));
   snapshot.policy_status = {
       "/etc/perigee/policy.yaml", "2026-11-30T00:00:00.000Z", "2026-11-30T00:00:00.000Z", true, {}};
   telemetry::Snapshot telemetry;

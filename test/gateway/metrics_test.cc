@@ -137,6 +137,18 @@ TEST(MetricsTest, EndpointsAndServices) {
             "perigee_service_switches_total{service=\"chat\",reason=\"capacity\"} 0\n");
 }
 
+TEST(MetricsTest, AModelOfARoutedServiceIsCountedLikeAService) {
+  const std::string text = text_of(known_snapshot(kRouted));
+  EXPECT_EQ(
+      lines_with(lines_with(text, "perigee_service_active_endpoint"), "ai"),
+      "perigee_service_active_endpoint{service=\"ai\",model=\"llama\",endpoint=\"mel-1\",pop=\"mel\"} 1\n"
+      "perigee_service_active_endpoint{service=\"ai\",model=\"llama\",endpoint=\"per-1\",pop=\"per\"} 0\n"
+      "perigee_service_active_endpoint{service=\"ai\",model=\"llama/canary\",endpoint=\"per-1\",pop=\"per\"} "
+      "1\n");
+  EXPECT_NE(text.find("perigee_service_switches_total{service=\"ai\",model=\"llama\",reason=\"rtt\"} 0\n"),
+            std::string::npos);
+}
+
 TEST(MetricsTest, DataPlaneAndGateway) {
   const std::string text = text_of(known_snapshot());
   for (const char* line :
