@@ -61,7 +61,7 @@ struct Snapshot {
   std::shared_ptr<const std::string> policy_text;  // of `policy`
   std::shared_ptr<const Route> route;              // not null when `policy` is not
   Conditions conditions;
-  std::vector<EndpointHealth> health;  // in the order of policy->endpoints
+  std::vector<EndpointHealth> health;            // in the order of policy->endpoints
   std::map<ServiceId, SwitchCounts> switches;    // of services, and of the pools of routed ones
   std::optional<telemetry::Snapshot> telemetry;  // absent: no readable data plane
   std::string telemetry_error;                   // why not
