@@ -18,7 +18,7 @@ void let_go(std::unordered_map<std::uint32_t, Place>& places, std::uint32_t id, 
 
 FlowEnds::FlowEnds(std::array<IpAddress, kMaxKnownSnatAddresses>& snat, const SnatPorts& ports,
                    SnatRests& rests, std::span<telemetry::EndpointSlot> slots, std::uint32_t seed)
-    : snat_(&snat), ports_(ports), rests_(&rests), slots_(slots), seed_(seed) {
+    : snat_(&snat), ports_(ports), rests_(&rests), slots_(slots), seed_(seed), replies_(ports) {
   for (std::size_t i = 0; i < snat.size(); ++i) snat_v4_[i] = snat[i].none() ? 0 : snat[i].v4_value();
 }
 

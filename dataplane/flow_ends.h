@@ -75,6 +75,7 @@ class FlowEnds {
   [[nodiscard]] KnownEndpoint& endpoint(Place place) { return endpoints_[place]; }
   [[nodiscard]] const KnownEndpoint& endpoint(Place place) const { return endpoints_[place]; }
   [[nodiscard]] KnownService& service(Place place) { return services_[place]; }
+  [[nodiscard]] const KnownService& service(Place place) const { return services_[place]; }
   [[nodiscard]] Place endpoint_of_index(std::uint32_t index) const { return endpoint_of_index_[index]; }
   [[nodiscard]] Place service_of_index(std::uint32_t index) const { return service_of_index_[index]; }
   // The place of an id, for flows that were taken over; kNoPlace.

@@ -1,12 +1,9 @@
 // The journey of a packet of a forwarded service: client -> VIP becomes SNAT address -> endpoint, and back.
 //
-// The worker calls, for a burst of classified packets (Journey::nat and Journey::snat_return):
+// The worker calls
 //   adopt(table, now)          once after each table swap, before the first packet is classified by it
-//   prepare(packet, service)   first round: starts fetching what the flow's lookup will read
-//   prefetch(packet)           second round: starts fetching the flow
-//   process(packet, ...)       third round
+//   process(burst, ...)        for the classified packets of a burst (Journey::nat and Journey::snat_return)
 //   sweep(...)                 once a loop
-// The first two rounds only hide cache misses: process() is right without prefetch(), but needs prepare().
 // One thread only. Nothing here allocates after open(), except adopt().
 #pragma once
 
@@ -29,17 +26,23 @@
 namespace perigee {
 
 struct ForwardResult {
-  // As wide as it is so that a result is more than 16 octets and returned in memory: in two registers it
-  // would be put together on the stack, and every packet would stall on reading back wider than was written.
-  enum class Verdict : std::uint64_t {
-    send,    // rewritten in place (IP and above; TTL decremented); it leaves by `egress`
-    refuse,  // unchanged; build_refusal(packet, answer, ...) goes back over packet.in; `reason` is counted
-    drop,    // unchanged; `reason` is counted (ttl_exceeded: the worker answers with its ICMP error)
-  };
-  Verdict verdict = Verdict::drop;
-  DropReason reason = DropReason::no_flow;
-  Answer answer = Answer::none;
-  Egress egress;  // of the table in force
+  enum class Verdict : std::uint8_t {
+  send,        // rewritten in place (IP and above; TTL decremented); it leaves by `egress`
+      refuse,  // unchanged; build_refusal(packet, answer, ...) goes back over packet.in; `reason` is counted
+      drop,    // unchanged; `reason` is counted. The worker answers with an ICMP error where the reason is
+               // ttl_exceeded, or mtu_exceeded: too long for `egress`
+};
+Verdict verdict = Verdict::drop;
+DropReason reason = DropReason::no_flow;
+Answer answer = Answer::none;
+Egress egress;  // of the table in force
+};
+
+// A packet to forward, and what became of it.
+struct Forwarding {
+  Packet* packet = nullptr;
+  std::uint32_t service = table::kNone;  // Classified::service; kNone: to a SNAT address
+  ForwardResult result;
 };
 
 class Forwarder {
@@ -67,17 +70,15 @@ class Forwarder {
   void adopt(const ServingTable& table, Instant now);
 
   // The worker that has a classified packet's flow: by the high bits of the SNAT port of a reply, by the
-  // address of a client; an ICMP error by those of the packet it quotes. `service` as below.
+  // address of a client; an ICMP error by those of the packet it quotes. `service`: Forwarding::service.
   static std::uint32_t owner_of(const Packet& packet, std::uint32_t service, std::uint32_t worker_count);
 
-  // `service`: Classified::service, kNone for a packet to a SNAT address or an ICMP error.
-  void prepare(Packet& packet, std::uint32_t service);
-  void prefetch(Packet& packet);
-  ForwardResult process(Packet& packet, LinkView links, Instant now);
+  // Decides about each packet, in order, and rewrites those that are sent.
+  void process(std::span<Forwarding> burst, LinkView links, Instant now);
 
   // The answer to a packet that cannot be served (Journey::refuse: port_unsupported), within the rate of the
   // settings: refuse, or drop with refuse_rate_limited.
-  ForwardResult refuse(const Packet& packet, DropReason reason, Instant now);
+  ForwardResult refuse(Packet& packet, DropReason reason, Instant now);
 
   // Ages flows and resets those whose endpoint or every path is gone. Looks at no more than `budget` flows
   // and at each about four times a second if called that often (idle workers: at least every 100 ms). `emit`

@@ -76,12 +76,13 @@ void rewrite_error(Packet& packet, std::uint32_t source, std::uint32_t destinati
 
 }  // namespace
 
-ForwardResult Forwarder::Impl::translate_error(Packet& packet) {
-  if (!is_icmp_error(packet)) return dropped(DropReason::icmp_no_flow);
+void Forwarder::Impl::translate_error(Forwarding& item) {
+  const Packet& packet = *item.packet;
+  if (!is_icmp_error(packet)) return drop(item, DropReason::icmp_no_flow);
   const std::optional<Quoted> quoted = parse_quoted(packet);
-  if (!quoted) return dropped(DropReason::icmp_malformed);
-  if (quoted->protocol != kTcp && quoted->protocol != kUdp) return dropped(DropReason::icmp_no_flow);
-  if (quoted->source != packet.destination) return dropped(DropReason::icmp_no_flow);
+  if (!quoted) return drop(item, DropReason::icmp_malformed);
+  if (quoted->protocol != kTcp && quoted->protocol != kUdp) return drop(item, DropReason::icmp_no_flow);
+  if (quoted->source != packet.destination) return drop(item, DropReason::icmp_no_flow);
 
   // About a packet of ours to an endpoint, or to a client?
   const TcpPath path = {quoted->source, quoted->destination, quoted->source_port, quoted->destination_port};
@@ -95,35 +96,39 @@ ForwardResult Forwarder::Impl::translate_error(Packet& packet) {
                          path.destination_port};
     slot = flows.find(flows.hash(key), key);
   }
-  if (slot == kNoSlot) return dropped(DropReason::icmp_no_flow);
+  if (slot == kNoSlot) return drop(item, DropReason::icmp_no_flow);
   const FlowEntry& flow = flows.entry(slot);
-  if (flow.phase.load(std::memory_order_relaxed) == FlowPhase::reset) return dropped(DropReason::flow_reset);
+  if (flow.phase.load(std::memory_order_relaxed) == FlowPhase::reset)
+    return drop(item, DropReason::flow_reset);
   if (!was_sent(packet, *quoted, to_client ? flow.next_to_endpoint : flow.next_to_client)) {
-    return dropped(DropReason::icmp_no_flow);
+    return drop(item, DropReason::icmp_no_flow);
   }
-  if (!passes(packet, quoted->protocol)) return dropped(DropReason::icmp_soft_error);
-  return to_client ? error_to_client(packet, *quoted, flow) : error_to_endpoint(packet, *quoted, flow);
+  if (!passes(packet, quoted->protocol)) return drop(item, DropReason::icmp_soft_error);
+  return to_client ? error_to_client(item, *quoted, flow) : error_to_endpoint(item, *quoted, flow);
 }
 
-ForwardResult Forwarder::Impl::error_to_client(Packet& packet, const Quoted& quoted, const FlowEntry& flow) {
+void Forwarder::Impl::error_to_client(Forwarding& item, const Quoted& quoted, const FlowEntry& flow) {
+  Packet& packet = *item.packet;
   const std::uint32_t client = client_v4(flow);
   const KnownService& known = ends.service(flow.service_hint);
   const RouteChoice route = choose_route(client, Segment{}, *table, links);
-  if (!route.egress) return dropped(route.reason);
+  if (!route.egress) return drop(item, route.reason);
+  if (!fits(packet, *route.egress)) return drop_too_long(item, *route.egress);
   rewrite_quoted(packet, quoted, {client, known.vip, flow.client_port, known.port});
   // From the VIP, whoever spoke: addresses inside the PoPs mean nothing to a client.
   rewrite_error(packet, known.vip, client);
-  return sent(*route.egress);
+  return send(item, *route.egress);
 }
 
-ForwardResult Forwarder::Impl::error_to_endpoint(Packet& packet, const Quoted& quoted,
-                                                 const FlowEntry& flow) {
+void Forwarder::Impl::error_to_endpoint(Forwarding& item, const Quoted& quoted, const FlowEntry& flow) {
+  Packet& packet = *item.packet;
   const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
-  if (endpoint.condition != KnownEndpoint::Condition::live) return dropped(DropReason::no_live_link);
+  if (endpoint.condition != KnownEndpoint::Condition::live) return drop(item, DropReason::no_live_link);
+  if (!fits(packet, endpoint.egress)) return drop_too_long(item, endpoint.egress);
   const std::uint32_t snat = ends.snat_address(flow.snat_address);
   rewrite_quoted(packet, quoted, {endpoint.address, snat, endpoint.port, flow.snat_port});
   rewrite_error(packet, snat, endpoint.address);
-  return sent(endpoint.egress);
+  return send(item, endpoint.egress);
 }
 
 }  // namespace perigee

@@ -17,27 +17,27 @@ std::uint64_t client_key(std::array<std::uint64_t, 2> client, std::uint16_t port
 
 }  // namespace
 
-ForwardResult Forwarder::Impl::open_flow(Packet& packet, Place service_place, const FlowKey& key,
-                                         Instant now) {
-  KnownService& service = ends.service(service_place);
+void Forwarder::Impl::open_flow(Forwarding& item, const Lookup& lookup, const FlowKey& key, Instant now) {
+  const Packet& packet = *item.packet;
+  KnownService& service = ends.service(lookup.service);
   const bool tcp = packet.protocol == kTcp;
-  if (tcp && !is_first_syn(packet)) return refuse(packet, DropReason::no_flow, service.silent, now);
-  if (!l4_checksum_right(packet)) return dropped(DropReason::bad_l4_checksum);
-  if (flows.full()) return refuse(packet, DropReason::flow_table_full, service.silent, now);
+  if (tcp && !is_first_syn(packet)) return refuse(item, DropReason::no_flow, service.silent, now);
+  if (!l4_checksum_right(packet)) return drop(item, DropReason::bad_l4_checksum);
+  if (flows.full()) return refuse(item, DropReason::flow_table_full, service.silent, now);
 
   const std::uint64_t rendezvous = client_key(key.client, key.client_port, service.id);
   const std::optional<Place> place = choose_endpoint(*table, ends, service.index, rendezvous, links);
   if (!place) {
     const bool drained = is_drained(*table, service.index);
-    return refuse(packet, drained ? DropReason::service_drained : DropReason::no_candidate, service.silent,
+    return refuse(item, drained ? DropReason::service_drained : DropReason::no_candidate, service.silent,
                   now);
   }
-  if (share.at_limit(key.client)) return refuse(packet, DropReason::snat_share, service.silent, now);
+  if (share.at_limit(key.client)) return refuse(item, DropReason::snat_share, service.silent, now);
   const FlowTick tick = flow_tick(now);
   const std::optional<Port> port = take_port(rendezvous, *place, packet.protocol, tick);
-  if (!port) return refuse(packet, DropReason::snat_exhausted, service.silent, now);
+  if (!port) return refuse(item, DropReason::snat_exhausted, service.silent, now);
 
-  const std::uint32_t slot = flows.reserve(packet.flow_hash);
+  const std::uint32_t slot = flows.reserve(lookup.hash);
   FlowEntry& flow = flows.entry(slot);
   flow.protocol = packet.protocol;
   flow.flags = 0;
@@ -48,7 +48,7 @@ ForwardResult Forwarder::Impl::open_flow(Packet& packet, Place service_place, co
   flow.endpoint = ends.endpoint(*place).id.value;
   flow.client_port = key.client_port;
   flow.snat_port = port->port;
-  flow.service_hint = service_place;
+  flow.service_hint = lookup.service;
   flow.endpoint_hint = *place;
   flow.next_to_endpoint = tcp ? tcp_sequence(packet) + packet.payload_length() + 1 : 0;
   flow.next_to_client = 0;
@@ -58,21 +58,23 @@ ForwardResult Forwarder::Impl::open_flow(Packet& packet, Place service_place, co
   note_port(flow, slot);
   count_flow(flow, true);
   bump(options.counters->flows_created);
-  return send_opening(packet, flow);
+  return send_opening(item, flow);
 }
 
 // A new flow goes over its candidate's link, while that lives; an established one over its endpoint's own.
-ForwardResult Forwarder::Impl::send_opening(Packet& packet, const FlowEntry& flow) {
+void Forwarder::Impl::send_opening(Forwarding& item, const FlowEntry& flow) {
+  const Packet& packet = *item.packet;
   const std::uint32_t service = ends.service(flow.service_hint).index;
   const auto link = candidate_link(*table, ends, service, flow.endpoint_hint, links);
-  ForwardResult result = send_to_endpoint(packet, flow);
-  if (link) result.egress = table->over_link(*link);
-  return result;
+  const Egress egress = link ? table->over_link(*link) : ends.endpoint(flow.endpoint_hint).egress;
+  if (!fits(packet, egress)) return drop_too_long(item, egress);
+  return send_to_endpoint(item, flow, egress);
 }
 
 // A SYN on the tuple of a flow we have.
-ForwardResult Forwarder::Impl::syn_again(Packet& packet, std::uint32_t slot, Place service,
-                                         const FlowKey& key, Instant now) {
+void Forwarder::Impl::syn_again(Forwarding& item, std::uint32_t slot, const Lookup& lookup,
+                                const FlowKey& key, Instant now) {
+  const Packet& packet = *item.packet;
   FlowEntry& flow = flows.entry(slot);
   const std::uint32_t sequence = tcp_sequence(packet);
   const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
@@ -81,9 +83,9 @@ ForwardResult Forwarder::Impl::syn_again(Packet& packet, std::uint32_t slot, Pla
   const bool over = phase == FlowPhase::closed || phase == FlowPhase::reset;
   const bool beyond = phase == FlowPhase::closing && sequence_after(sequence, flow.next_to_endpoint);
   if (over || beyond || (phase == FlowPhase::opening && doomed(flow))) {
-    if (!l4_checksum_right(packet)) return dropped(DropReason::bad_l4_checksum);
+    if (!l4_checksum_right(packet)) return drop(item, DropReason::bad_l4_checksum);
     forget(slot, flow_tick(now));
-    return open_flow(packet, service, key, now);
+    return open_flow(item, lookup, key, now);
   }
   if (phase == FlowPhase::opening) {
     const std::uint32_t next = sequence + packet.payload_length() + 1;
@@ -96,20 +98,23 @@ ForwardResult Forwarder::Impl::syn_again(Packet& packet, std::uint32_t slot, Pla
     const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
     const bool lost = endpoint.condition != KnownEndpoint::Condition::live || !endpoint.accepts_new;
     if (lost || flow.repeats >= kSynRepeats) {
-      const auto next_place = choose_endpoint(
-          *table, ends, ends.service(service).index,
-          client_key(key.client, key.client_port, ends.service(service).id), links, flow.endpoint_hint);
+      const auto next_place =
+          choose_endpoint(*table, ends, ends.service(lookup.service).index,
+                          client_key(key.client, key.client_port, ends.service(lookup.service).id), links,
+                          flow.endpoint_hint);
       if (next_place) move_flow(slot, *next_place, now);
     }
   }
   const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
   if (endpoint.condition != KnownEndpoint::Condition::live) {
-    if (!doomed(flow)) return dropped(DropReason::no_live_link);
+    if (!doomed(flow)) return drop(item, DropReason::no_live_link);
     begin_reset(flow, now);
-    return answer_reset(packet);
+    return answer_reset(item);
   }
   flow.last_seen = flow_tick(now);
-  return phase == FlowPhase::opening ? send_opening(packet, flow) : send_to_endpoint(packet, flow);
+  if (phase == FlowPhase::opening) return send_opening(item, flow);
+  if (!fits(packet, endpoint.egress)) return drop_too_long(item, endpoint.egress);
+  return send_to_endpoint(item, flow, endpoint.egress);
 }
 
 // An unanswered flow goes to another endpoint, where it gets another port. Where that one has none it stays.
@@ -149,6 +154,7 @@ std::optional<Forwarder::Impl::Port> Forwarder::Impl::take_port(std::uint64_t ke
 }
 
 void Forwarder::Impl::give_port(const FlowEntry& flow, FlowTick tick) {
+  ++moves;
   ends.line(flow.endpoint_hint, flow.snat_address, flow.protocol).give(rests, flow.snat_port, tick);
 }
 
@@ -179,6 +185,7 @@ void Forwarder::Impl::forget(std::uint32_t slot, FlowTick tick) {
 
 // So that its replies find it.
 void Forwarder::Impl::note_port(const FlowEntry& flow, std::uint32_t slot) {
+  ++moves;
   ends.line(flow.endpoint_hint, flow.snat_address, flow.protocol).note(flow.snat_port, slot);
 }
 

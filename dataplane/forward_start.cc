@@ -56,6 +56,7 @@ void Forwarder::adopt(const ServingTable& table, Instant now) { impl_->adopt(tab
 void Forwarder::Impl::adopt(const ServingTable& next, Instant now) {
   const bool first = table == nullptr;
   table = &next;
+  smallest_mtu = next.smallest_mtu();
   const table::Settings& settings = next.table().settings;
   path_gone = Nanos(static_cast<std::int64_t>(settings.path_gone_ns));
   const auto set_idle = [&](FlowPhase phase, std::uint64_t ns) {

@@ -19,8 +19,17 @@
 
 namespace perigee {
 
-// What prepare() found out; in Packet::scratch[0], with the service's place.
-enum class Direction : std::uint8_t { neither, to_endpoint, to_client };
+// What the rounds before the decision found out about a packet; `slot` is a guess. No initial values: a burst
+// has an array of them.
+struct Lookup {
+  enum class Direction : std::uint8_t { neither, to_endpoint, to_client };
+  Direction direction;
+  Place service;       // to_endpoint
+  std::uint32_t line;  // to_client
+  std::uint32_t slot;
+  std::uint64_t hash;  // to_endpoint: of the flow's key
+};
+inline constexpr std::size_t kRoundPackets = 32;  // as many as can wait for memory at once, and some
 
 inline constexpr Nanos kResetFor = std::chrono::seconds(5);  // a reset flow's segments are answered so long
 inline constexpr Nanos kResetRepeat = std::chrono::seconds(1);    // between the RSTs we push meanwhile
@@ -30,25 +39,32 @@ inline constexpr std::uint8_t kSynRepeats = 2;  // the second unanswered repeat 
 struct Forwarder::Impl {
   Impl(const Options& options, FlowFile opened, Instant now);
 
+  // Each of these that takes an item decides about it, and rewrites its packet when that is sent.
+
   // forward.cc
-  ForwardResult to_endpoint(Packet& packet, Place service, Instant now);
-  ForwardResult to_client(Packet& packet, Instant now);
+  void process(std::span<Forwarding> burst, Instant now);
+  Lookup begin(const Packet& packet, std::uint32_t service) const;
+  void fetch(Lookup& lookup, const Packet& packet) const;
+  void decide(Forwarding& item, const Lookup& lookup, std::uint32_t moves_seen, Instant now);
+  void to_endpoint(Forwarding& item, const Lookup& lookup, Instant now);
+  void to_client(Forwarding& item, const Lookup& lookup, std::uint32_t moves_seen, Instant now);
   // In the way of no packet that is forwarded: a SYN, or an end of the flow that is not as it should be.
-  [[gnu::noinline]] ForwardResult unusual_to_endpoint(Packet& packet, std::uint32_t slot, Place service,
-                                                      Instant now);
-  [[gnu::noinline]] ForwardResult unusual_to_client(Packet& packet, FlowEntry& flow, Instant now);
-  [[nodiscard]] FlowKey flow_key(const Packet& packet, Place service);
-  // `path`: from our SNAT address to the endpoint.
-  [[nodiscard]] bool is_reply_of(const FlowEntry& flow, const TcpPath& path, std::uint8_t protocol) const;
-  ForwardResult send_to_endpoint(Packet& packet, const FlowEntry& flow);
-  ForwardResult send_opening(Packet& packet, const FlowEntry& flow);
-  [[gnu::noinline]] ForwardResult answer_reset(const Packet& packet);
-  [[gnu::noinline]] ForwardResult refuse(const Packet& packet, DropReason reason, bool silent, Instant now);
+  [[gnu::noinline]] void unusual_to_endpoint(Forwarding& item, std::uint32_t slot, const Lookup& lookup,
+                                             Instant now);
+  [[gnu::noinline]] void unusual_to_client(Forwarding& item, FlowEntry& flow, Instant now);
+  [[nodiscard]] FlowKey flow_key(const Packet& packet, Place service) const;
+  [[nodiscard]] bool fits(const Packet& packet, const Egress& egress) const {
+    return packet.ip_total_length <= smallest_mtu || packet.ip_total_length <= table->mtu_of(egress.segment);
+  }
+  void send_to_endpoint(Forwarding& item, const FlowEntry& flow, const Egress& egress);
+  void send_opening(Forwarding& item, const FlowEntry& flow);
+  [[gnu::noinline]] void answer_reset(Forwarding& item);
+  [[gnu::noinline]] void refuse(Forwarding& item, DropReason reason, bool silent, Instant now);
   [[gnu::noinline]] void see(LinkView view, Instant now);
 
   // forward_open.cc
-  ForwardResult open_flow(Packet& packet, Place service, const FlowKey& key, Instant now);
-  ForwardResult syn_again(Packet& packet, std::uint32_t slot, Place service, const FlowKey& key, Instant now);
+  [[gnu::noinline]] void open_flow(Forwarding& item, const Lookup& lookup, const FlowKey& key, Instant now);
+  void syn_again(Forwarding& item, std::uint32_t slot, const Lookup& lookup, const FlowKey& key, Instant now);
   void move_flow(std::uint32_t slot, Place endpoint, Instant now);
   struct Port {
     std::uint8_t address = 0;
@@ -61,9 +77,9 @@ struct Forwarder::Impl {
   void note_port(const FlowEntry& flow, std::uint32_t slot);
 
   // forward_errors.cc
-  ForwardResult translate_error(Packet& packet);
-  ForwardResult error_to_client(Packet& packet, const Quoted& quoted, const FlowEntry& flow);
-  ForwardResult error_to_endpoint(Packet& packet, const Quoted& quoted, const FlowEntry& flow);
+  void translate_error(Forwarding& item);
+  void error_to_client(Forwarding& item, const Quoted& quoted, const FlowEntry& flow);
+  void error_to_endpoint(Forwarding& item, const Quoted& quoted, const FlowEntry& flow);
 
   // forward_sweep.cc
   void sweep(Instant now, std::uint32_t budget, const EmitSegment& emit);
@@ -100,6 +116,8 @@ struct Forwarder::Impl {
   const ServingTable* table = nullptr;
   LinkView links;
   Nanos path_gone{0};
+  std::uint16_t smallest_mtu = 0;  // of the segments of the table
+  std::uint32_t moves = 0;         // of flows to ports, or away from them
   std::array<FlowTick, static_cast<std::size_t>(FlowPhase::count_)> idle{};
   RateLimit refusals;
   std::uint32_t refusals_per_second = 0;
@@ -110,11 +128,14 @@ struct Forwarder::Impl {
   std::uint32_t resets_left = 0;  // that this step may still send
 };
 
-[[nodiscard]] inline ForwardResult dropped(DropReason reason) {
-  return {ForwardResult::Verdict::drop, reason, Answer::none, {}};
+inline void drop(Forwarding& item, DropReason reason) {
+  item.result = {ForwardResult::Verdict::drop, reason, Answer::none, {}};
 }
-[[nodiscard]] inline ForwardResult sent(const Egress& egress) {
-  return {ForwardResult::Verdict::send, DropReason::count_, Answer::none, egress};
+inline void drop_too_long(Forwarding& item, const Egress& egress) {
+  item.result = {ForwardResult::Verdict::drop, DropReason::mtu_exceeded, Answer::none, egress};
+}
+inline void send(Forwarding& item, const Egress& egress) {
+  item.result = {ForwardResult::Verdict::send, DropReason::count_, Answer::none, egress};
 }
 
 inline void bump(telemetry::Counter& counter, std::uint64_t by = 1) {  // one writer

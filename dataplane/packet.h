@@ -44,10 +44,6 @@ struct Packet {
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
 
-  // Owned by forward between its two steps (prefetch, process); zero until then.
-  std::uint64_t flow_hash = 0;
-  std::array<std::uint64_t, 2> scratch{};
-
   [[nodiscard]] std::uint8_t* ip() const { return frame + l3; }
   [[nodiscard]] std::uint8_t* transport() const { return frame + l4; }
   [[nodiscard]] std::uint32_t payload_length() const { return length - payload; }

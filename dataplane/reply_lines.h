@@ -16,6 +16,8 @@ class ReplyLines {
  public:
   static constexpr std::uint32_t kNone = 0xffffffffU;
 
+  explicit ReplyLines(const SnatPorts& ports) : ports_(ports) {}  // of the lines
+
   // `path`: as we send to the endpoint; its source port does not matter here.
   void add(const TcpPath& path, std::uint8_t protocol, const SnatLine& line) {
     if (2 * (count_ + 1) > cells_.size()) {
@@ -23,37 +25,38 @@ class ReplyLines {
       old.swap(cells_);
       count_ = 0;
       for (const Cell& cell : old) {
-        if (cell.line != nullptr) put(cell);
+        if (cell.flows != nullptr) put(cell);
       }
     }
-    put(of(path, protocol, &line));
+    put(of(path, protocol, line.flows()));
   }
   void clear() {
     cells_.assign(cells_.size(), {});
     count_ = 0;
   }
 
-  // Where the line of a reply is, to be handed to flow_at(); kNone. Two endpoints may have one address and
-  // port: then it is one of theirs.
+  // Where the line of a reply is, until the next add() or clear(); kNone. Two endpoints may have one address
+  // and port: then it is one of theirs.
   [[nodiscard]] std::uint32_t find_line(const TcpPath& path, std::uint8_t protocol) const {
     const Cell wanted = of(path, protocol, nullptr);
     for (std::uint32_t at = start(wanted);; at = next(at)) {
-      if (cells_[at].line == nullptr) return kNone;
+      if (cells_[at].flows == nullptr) return kNone;
       if (cells_[at].is(wanted)) return at;
     }
   }
-  void prefetch(std::uint32_t at, std::uint16_t port) const { cells_[at].line->prefetch(port); }
-  // The flow of a port, as of a find_line() that add() and clear() may have overtaken: a guess; kNoSlot.
-  [[nodiscard]] std::uint32_t guess(std::uint32_t at, std::uint16_t port) const {
-    if (at >= cells_.size() || cells_[at].line == nullptr) return kNoSlot;
-    return cells_[at].line->flow(port);
+  [[gnu::always_inline]] void prefetch(std::uint32_t at, std::uint16_t port) const {
+    __builtin_prefetch(&cells_[at].flows[port - ports_.first()]);
+  }
+  // The flow of a port of a line, or kNoSlot.
+  [[nodiscard]] std::uint32_t flow(std::uint32_t at, std::uint16_t port) const {
+    return ports_.contains(port) ? cells_[at].flows[port - ports_.first()] - 1 : kNoSlot;
   }
   // The flow of a reply, or kNoSlot.
   [[nodiscard]] std::uint32_t find_flow(const TcpPath& path, std::uint8_t protocol) const {
     const Cell wanted = of(path, protocol, nullptr);
-    for (std::uint32_t at = start(wanted); cells_[at].line != nullptr; at = next(at)) {
+    for (std::uint32_t at = start(wanted); cells_[at].flows != nullptr; at = next(at)) {
       if (!cells_[at].is(wanted)) continue;
-      const std::uint32_t slot = cells_[at].line->flow(path.source_port);
+      const std::uint32_t slot = flow(at, path.source_port);
       if (slot != kNoSlot) return slot;
     }
     return kNoSlot;
@@ -63,14 +66,14 @@ class ReplyLines {
   struct Cell {
     std::uint64_t addresses = 0;
     std::uint32_t rest = 0;
-    const SnatLine* line = nullptr;  // null: free
+    const std::uint32_t* flows = nullptr;  // SnatLine::flows(); null: free
     [[nodiscard]] bool is(const Cell& other) const {
       return addresses == other.addresses && rest == other.rest;
     }
   };
-  static Cell of(const TcpPath& path, std::uint8_t protocol, const SnatLine* line) {
+  static Cell of(const TcpPath& path, std::uint8_t protocol, const std::uint32_t* flows) {
     return {static_cast<std::uint64_t>(path.source) << 32U | path.destination,
-            static_cast<std::uint32_t>(path.destination_port) << 8U | protocol, line};
+            static_cast<std::uint32_t>(path.destination_port) << 8U | protocol, flows};
   }
   [[nodiscard]] std::uint32_t start(const Cell& cell) const {
     const std::uint64_t hash =
@@ -82,11 +85,12 @@ class ReplyLines {
   }
   void put(const Cell& cell) {
     std::uint32_t at = start(cell);
-    while (cells_[at].line != nullptr) at = next(at);
+    while (cells_[at].flows != nullptr) at = next(at);
     cells_[at] = cell;
     ++count_;
   }
 
+  SnatPorts ports_;
   std::vector<Cell> cells_ = std::vector<Cell>(64);  // a power of two, at most half full
   std::size_t count_ = 0;
 };

@@ -20,6 +20,13 @@ std::uint16_t ServingTable::mtu_of(Segment segment) const {
   return segment.is_link() ? links_[segment.index].mtu : interfaces_[segment.index].mtu;
 }
 
+std::uint16_t ServingTable::smallest_mtu() const {
+  std::uint16_t smallest = 0xffff;
+  for (const LinkInfo& link : links_) smallest = std::min(smallest, link.mtu);
+  for (const InterfaceInfo& interface : interfaces_) smallest = std::min(smallest, interface.mtu);
+  return smallest;
+}
+
 std::uint16_t ServingTable::path_mtu(Segment a, Segment b) const { return std::min(mtu_of(a), mtu_of(b)); }
 
 bool ServingTable::is_own(std::uint32_t address) const {

@@ -85,6 +85,8 @@ class ServingTable {
   [[nodiscard]] std::uint16_t vlan_of(Segment segment) const;
   [[nodiscard]] std::uint32_t address_of(Segment segment) const;
   [[nodiscard]] std::uint16_t mtu_of(Segment segment) const;
+  // Of all segments.
+  [[nodiscard]] std::uint16_t smallest_mtu() const;
   // The smaller MTU of the two: what both directions of a connection between them can carry.
   [[nodiscard]] std::uint16_t path_mtu(Segment a, Segment b) const;
 

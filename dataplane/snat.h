@@ -76,12 +76,10 @@ class SnatLine {
 
   [[nodiscard]] std::uint32_t used() const { return used_; }
 
-  // The way back: the flow that has a port, as the caller noted it; kNoSlot when none does.
+  // The way back: the flow that has a port, as the caller notes it; kNoSlot when none does.
   void note(std::uint16_t port, std::uint32_t slot) { flows_[port - ports_.first()] = slot + 1; }
-  [[nodiscard]] std::uint32_t flow(std::uint16_t port) const {
-    return ports_.contains(port) ? flows_[port - ports_.first()] - 1 : kNoSlot;
-  }
-  void prefetch(std::uint16_t port) const { __builtin_prefetch(&flows_[port - ports_.first()]); }
+  // By port from ports.first(): slot + 1 of its flow, or 0. Stays where it is.
+  [[nodiscard]] const std::uint32_t* flows() const { return flows_.get(); }
 
  private:
   struct Free {
@@ -94,7 +92,7 @@ class SnatLine {
   std::uint32_t fresh_count_;
   std::uint32_t cursor_;
   std::uint32_t used_ = 0;
-  // By port: slot + 1, or 0. From calloc, so that the pages of ports that were never used cost nothing.
+  // As flows() tells. From calloc, so that the pages of ports that were never used cost nothing.
   std::unique_ptr<std::uint32_t[], Free> flows_;
   std::uint32_t oldest_ = SnatRests::kNone, newest_ = SnatRests::kNone;
 };

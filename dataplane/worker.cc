@@ -2,7 +2,6 @@
 
 #include <rte_prefetch.h>
 
-#include "dataplane/header_copy.h"
 #include "dataplane/icmp.h"
 #include "dataplane/mss.h"
 #include "dataplane/transit.h"
@@ -14,27 +13,33 @@ bool is_forwarded(Journey journey) { return journey == Journey::nat || journey =
 
 }  // namespace
 
-// THE PACKET'S JOURNEY. A burst from one port is looked at in rounds, so that while one packet waits for
-// memory the others are worked on: what is it, fetch what it needs, decide. It then leaves, or ends as a
-// counted drop.
+// THE PACKET'S JOURNEY. A burst from one port: what is each packet, what becomes of those that are forwarded,
+// and then each leaves or ends as a counted drop, in the order they came.
 void Worker::handle(std::uint16_t port, std::span<rte_mbuf* const> buffers, Instant received) {
   for (rte_mbuf* buffer : buffers) rte_prefetch0(rte_pktmbuf_mtod(buffer, void*));
 
-  std::size_t count = 0;
+  std::size_t count = 0, forwarded = 0;
   for (rte_mbuf* buffer : buffers) {
     Item& item = burst_[count];
     item.buffer = buffer;
-    if (examine(item, port, received)) ++count;
+    if (!examine(item, port, received)) continue;
+    ++count;
+    if (is_forwarded(item.what.journey)) {
+      Forwarding& next = forwardings_[forwarded++];
+      next.packet = &item.packet;
+      next.service = item.what.service;
+    }
   }
-  const std::span<Item> items = std::span(burst_).first(count);
+  wiring_.forwarder.process(std::span(forwardings_).first(forwarded), links_, received);
 
-  for (Item& item : items) {
-    if (is_forwarded(item.what.journey)) wiring_.forwarder.prepare(item.packet, item.what.service);
+  std::size_t next = 0;
+  for (Item& item : std::span(burst_).first(count)) {
+    if (is_forwarded(item.what.journey)) {
+      forward(item, forwardings_[next++].result);
+    } else {
+      decide(item);
+    }
   }
-  for (Item& item : items) {
-    if (is_forwarded(item.what.journey)) wiring_.forwarder.prefetch(item.packet);
-  }
-  for (Item& item : items) decide(item);
 }
 
 // What is it? False: its journey ended here (ARP, or a drop).
@@ -87,7 +92,7 @@ void Worker::decide(Item& item) {
       return take_reply(item);
     case Journey::nat:
     case Journey::snat_return:
-      return forward(item);
+      return;  // handle() saw to it
     case Journey::host:
       return route(item, telemetry::Verdict::host, deliver_to_host(item.packet, *table_, item.what.service));
     case Journey::transit:
@@ -101,29 +106,22 @@ void Worker::decide(Item& item) {
 }
 
 // Client to VIP, or endpoint to SNAT address.
-void Worker::forward(Item& item) {
-  Packet& packet = item.packet;
-  // Rare: the path may be too narrow, and the sender must then be told about its own packet.
-  std::optional<HeaderCopy> original;
-  if (packet.ip_total_length > smallest_mtu_) original.emplace(packet);
-
-  const ForwardResult result = wiring_.forwarder.process(packet, links_, packet.received);
+void Worker::forward(Item& item, const ForwardResult& result) {
+  const Packet& packet = item.packet;
   switch (result.verdict) {
     case ForwardResult::Verdict::send:
-      break;
+      return leave(item, telemetry::Verdict::nat, result.egress);
     case ForwardResult::Verdict::refuse:
       return refuse(item, result);
     case ForwardResult::Verdict::drop:
-      if (result.reason == DropReason::ttl_exceeded) answer_error(packet, IcmpError{kTimeExceeded, 0, 0});
-      return drop(item, result.reason);
+      break;
   }
-  const std::uint16_t mtu = table_->mtu_of(result.egress.segment);
-  if (original && packet.ip_total_length > mtu) {
-    original->restore(packet);
-    if (packet.dont_fragment) answer_error(packet, IcmpError{kUnreachable, kFragmentationNeeded, mtu});
-    return drop(item, DropReason::mtu_exceeded);
+  if (result.reason == DropReason::ttl_exceeded) answer_error(packet, IcmpError{kTimeExceeded, 0, 0});
+  if (result.reason == DropReason::mtu_exceeded && packet.dont_fragment) {
+    const std::uint16_t mtu = table_->mtu_of(result.egress.segment);
+    answer_error(packet, IcmpError{kUnreachable, kFragmentationNeeded, mtu});
   }
-  leave(item, telemetry::Verdict::nat, result.egress);
+  drop(item, result.reason);
 }
 
 // Another PoP's packet, an endpoint's, or the host's.

@@ -86,7 +86,7 @@ class Worker {
   bool examine(Item& item, std::uint16_t port, Instant received);
   bool keep(Item& item);
   void decide(Item& item);
-  void forward(Item& item);
+  void forward(Item& item, const ForwardResult& result);
   void route(Item& item, telemetry::Verdict verdict, const TransitResult& result);
   void leave(Item& item, telemetry::Verdict verdict, const Egress& egress);
   void drop(Item& item, DropReason reason);
@@ -125,12 +125,12 @@ class Worker {
   SleepPolicy sleep_;
 
   const ServingTable* table_ = nullptr;
-  std::uint16_t smallest_mtu_ = 0;  // of the segments of the table
   LinkView links_;
   std::vector<telemetry::LinkState> reported_;  // by link index: what the log says last
   RateLimit errors_;                            // ICMP errors of ours
   RateLimit conflicts_;                         // lines about an address of ours in use elsewhere
   std::array<Item, kBurst> burst_;
+  std::array<Forwarding, kBurst> forwardings_;  // of those of burst_ that are forwarded
 
   // Of a port: what came in before `until` was all taken. While it is never found empty: since `mark`,
   // `count` frames were taken.

@@ -151,11 +151,6 @@ void Worker::adopt(const ServingTable& table, Instant now) {
 
   const std::uint32_t rate = table.table().settings.refuse_per_second;
   errors_ = RateLimit(rate, rate / 10);
-  smallest_mtu_ = 0xffff;
-  for (const table::Link& link : table.table().links) smallest_mtu_ = std::min(smallest_mtu_, link.mtu);
-  for (const table::Interface& interface : table.table().interfaces) {
-    smallest_mtu_ = std::min(smallest_mtu_, interface.mtu);
-  }
   sender_.announce(std::nullopt);
 }
 

@@ -107,20 +107,21 @@ void Ours::process(Frames& frames, std::size_t first, std::size_t count, bool re
     mark = now;
   };
   fetch(frames, first, count);
-  const std::span<Item> items = std::span(burst_).first(count);
+  const std::span<Packet> packets = std::span(packets_).first(count);
+  const std::span<Forwarding> burst = std::span(burst_).first(count);
   const Arrival arrival{.port = static_cast<std::uint16_t>(reply), .received = Instant{kNow}};
-  for (std::size_t i = 0; i < count; ++i) parse(frames.frame(first + i), arrival, items[i].packet);
+  for (std::size_t i = 0; i < count; ++i) parse(frames.frame(first + i), arrival, packets[i]);
   done(Stage::parse);
-  for (Item& item : items) item.what = classify(item.packet, *table_);
+  for (std::size_t i = 0; i < count; ++i) {
+    burst[i].packet = &packets[i];
+    burst[i].service = classify(packets[i], *table_).service;
+  }
   done(Stage::classify);
-  for (Item& item : items) forwarder_->prepare(item.packet, item.what.service);
-  done(Stage::hash);
-  for (Item& item : items) forwarder_->prefetch(item.packet);
-  done(Stage::prefetch);
-  for (Item& item : items) {
-    const ForwardResult result = forwarder_->process(item.packet, kLinksUp, Instant{kNow});
+  forwarder_->process(burst, kLinksUp, Instant{kNow});
+  for (const Forwarding& item : burst) {
+    const ForwardResult& result = item.result;
     if (result.verdict == ForwardResult::Verdict::send) ++sent.packets;
-    if (result.verdict == ForwardResult::Verdict::refuse) take_refusal(item.packet, result.answer, sent);
+    if (result.verdict == ForwardResult::Verdict::refuse) take_refusal(*item.packet, result.answer, sent);
     sent.seen += result.egress.next_hop;
   }
   done(Stage::forward);

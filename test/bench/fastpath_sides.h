@@ -19,7 +19,7 @@ inline constexpr LinkView kLinksUp = {0b11, 0};
 inline constexpr std::int64_t kNow = 1'000'000'000;
 
 // Where a burst's time goes; cycles of ours, summed.
-enum class Stage : std::uint8_t { parse, classify, hash, prefetch, forward, count_ };
+enum class Stage : std::uint8_t { parse, classify, forward, count_ };
 using Stages = std::array<std::uint64_t, static_cast<std::size_t>(Stage::count_)>;
 
 struct Sent {
@@ -34,14 +34,11 @@ class Ours {
                Stages* stages = nullptr);
 
  private:
-  struct Item {
-    Packet packet;
-    Classified what;
-  };
   telemetry::WorkerSlot counters_;
   std::unique_ptr<const ServingTable> table_;
   std::unique_ptr<Forwarder> forwarder_;
-  std::array<Item, kBurst> burst_;
+  std::array<Packet, kBurst> packets_;
+  std::array<Forwarding, kBurst> burst_;
 };
 
 class Theirs {

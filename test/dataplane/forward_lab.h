@@ -73,10 +73,10 @@ class ForwardLab {
     if (what.journey != Journey::nat && what.journey != Journey::snat_return) {
       throw std::runtime_error("not a packet to forward");
     }
-    forwarder->prepare(received->packet, what.service);
-    forwarder->prefetch(received->packet);
+    std::array<Forwarding, 1> burst = {Forwarding{&received->packet, what.service, {}}};
+    forwarder->process(burst, links, now);
     Outcome outcome;
-    outcome.result = forwarder->process(received->packet, links, now);
+    outcome.result = burst[0].result;
     const auto ip = received->ip_packet();
     outcome.ip.assign(ip.begin(), ip.end());
     return outcome;

@@ -76,15 +76,12 @@ TEST(Forward, PacketsOfOneFlowInOneBurst) {
   ForwardLab lab;
   Received first(build(ForwardLab::from_client(40000, kSyn, 1000)), lab.arrival);
   Received second(build(ForwardLab::from_client(40000, kAck, 1001, 0, {1, 2})), lab.arrival);
+  std::vector<Forwarding> burst;
   for (Received* frame : {&first, &second}) {
-    const Classified what = classify(frame->packet, *lab.table);
-    lab.forwarder->prepare(frame->packet, what.service);
+    burst.push_back({&frame->packet, classify(frame->packet, *lab.table).service, {}});
   }
-  for (Received* frame : {&first, &second}) lab.forwarder->prefetch(frame->packet);
-  for (Received* frame : {&first, &second}) {
-    const ForwardResult result = lab.forwarder->process(frame->packet, kAllUp, lab.now);
-    EXPECT_EQ(result.verdict, ForwardResult::Verdict::send);
-  }
+  lab.forwarder->process(burst, kAllUp, lab.now);
+  for (const Forwarding& done : burst) EXPECT_EQ(done.result.verdict, ForwardResult::Verdict::send);
   EXPECT_EQ(first.packet.source_port, second.packet.source_port);
 }
 

@@ -20,7 +20,7 @@ TcpPath path_to(std::uint32_t endpoint, std::uint16_t port = kPort) {
 TEST(ReplyLines, FindsTheFlowOfEachOfManyLines) {
   const SnatPorts ports(0, 1);
   std::vector<std::unique_ptr<SnatLine>> lines;
-  ReplyLines replies;
+  ReplyLines replies(ports);
   for (std::uint32_t i = 0; i < 300; ++i) {  // more than there were cells at first
     lines.push_back(std::make_unique<SnatLine>(ports, 0));
     lines.back()->note(kPort, i);
@@ -28,22 +28,19 @@ TEST(ReplyLines, FindsTheFlowOfEachOfManyLines) {
   }
   for (std::uint32_t i = 0; i < 300; ++i) {
     EXPECT_EQ(replies.find_flow(path_to(i), kTcp), i);
-    EXPECT_EQ(replies.guess(replies.find_line(path_to(i), kTcp), kPort), i);
+    EXPECT_EQ(replies.flow(replies.find_line(path_to(i), kTcp), kPort), i);
     EXPECT_EQ(replies.find_flow(path_to(i), kUdp), kNoSlot);
     EXPECT_EQ(replies.find_flow(path_to(i, kPort + 1), kTcp), kNoSlot);
   }
   EXPECT_EQ(replies.find_line(path_to(300), kTcp), ReplyLines::kNone);
-  const std::uint32_t known = replies.find_line(path_to(7), kTcp);
   replies.clear();
   EXPECT_EQ(replies.find_flow(path_to(7), kTcp), kNoSlot);
-  EXPECT_EQ(replies.guess(known, kPort), kNoSlot);
-  EXPECT_EQ(replies.guess(ReplyLines::kNone, kPort), kNoSlot);
 }
 
 TEST(ReplyLines, TwoEndpointsMayHaveOneAddressAndPort) {
   const SnatPorts ports(0, 1);
   SnatLine one(ports, 0), other(ports, 0);
-  ReplyLines replies;
+  ReplyLines replies(ports);
   replies.add(path_to(1), kTcp, one);
   replies.add(path_to(1), kTcp, other);
   one.note(kPort, 5);
@@ -56,7 +53,7 @@ TEST(ReplyLines, APortThatIsGivenBackHasNoFlow) {
   const SnatPorts ports(1, 2);  // 32768 and above
   SnatRests rests(4);
   SnatLine line(ports, 0);
-  ReplyLines replies;
+  ReplyLines replies(ports);
   replies.add(path_to(1), kTcp, line);
   const std::uint16_t port = line.take(rests, 0)->port;
   line.note(port, 9);

@@ -94,10 +94,11 @@ void check_transit(const TransitResult& result, Octets& frame, Packet& packet, c
 void check_forward(Octets& frame, Packet& packet, std::uint32_t service, World& world, LinkView view,
                    bool right) {
   const Octets before = frame;
-  world.forwarder->prepare(packet, service);
-  world.forwarder->prefetch(packet);
-  const ForwardResult result = world.forwarder->process(packet, view, world.now);
+  std::array<Forwarding, 1> burst = {Forwarding{&packet, service, {}}};
+  world.forwarder->process(burst, view, world.now);
+  const ForwardResult& result = burst[0].result;
   if (result.verdict == ForwardResult::Verdict::send) {
+    require(packet.ip_total_length <= world.table->mtu_of(result.egress.segment), "within the MTU");
     clamp_mss(packet, 1400);
     return check_sent(frame, packet, right);
   }
