@@ -15,7 +15,9 @@
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/program_options.hpp>
+#include <deque>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <variant>
@@ -35,6 +37,7 @@ using Request = http::request<http::string_body>;
 using Response = http::response<http::string_body>;
 
 constexpr std::uint64_t kMaxBody = 8U << 20U;  // a long context, four characters a token
+constexpr std::size_t kMaxKept = 1024;         // responses that can be asked for again
 
 struct Answer {
   http::status status = http::status::ok;
@@ -50,6 +53,8 @@ Answer failure(http::status status, const Error& error) {
 Answer refusal(const Error& error) {
   return failure(error.where == "NotFoundError" ? http::status::not_found : http::status::bad_request, error);
 }
+
+constexpr std::string_view kResponse = "/v1/responses/";
 
 const Error kNotFound{"NotFoundError", "Not Found"};
 
@@ -123,6 +128,8 @@ class Server {
         return Answer{http::status::ok, engine_.metrics(), "text/plain; version=0.0.4; charset=utf-8"};
       }
     }
+    if (target.starts_with(kResponse) && request.method() != http::verb::post)
+      return kept_response(request.method(), target.substr(kResponse.size()));
     if (request.method() != http::verb::post) return failure(http::status::not_found, kNotFound);
     if (target == "/v1/embeddings") {
       auto vectors = embeddings_body(request.body(), model);
@@ -134,10 +141,35 @@ class Server {
     if (api == kPaths.end()) return failure(http::status::not_found, kNotFound);
     auto asked = read_completion(request.body(), api->second, model);
     if (!asked) return refusal(asked.error());
+    const std::string& previous = asked->previous_response;
+    if (!previous.empty() && kept_.count(previous) == 0) return unknown_response(previous);
     if (engine_.full()) {
       return failure(http::status::service_unavailable, {"ServiceUnavailableError", "the queue is full"});
     }
     return *asked;
+  }
+
+  // Of this engine alone: no other one knows its ids.
+  Answer kept_response(http::verb method, const std::string& id) {
+    const auto found = kept_.find(id);
+    if (found == kept_.end()) return unknown_response(id);
+    if (method == http::verb::get) return {http::status::ok, found->second};
+    if (method != http::verb::delete_) return failure(http::status::not_found, kNotFound);
+    kept_.erase(found);
+    return {http::status::ok, R"({"id":")" + id + R"(","object":"response","deleted":true})"};
+  }
+
+  static Answer unknown_response(const std::string& id) {
+    return failure(http::status::not_found, {"NotFoundError", "Response with id '" + id + "' not found."});
+  }
+
+  void keep(const Completion& completion, std::uint64_t tokens) {
+    if (completion.request.api != Api::responses) return;
+    kept_[completion.id] = completion.whole(tokens);
+    kept_order_.push_back(completion.id);
+    if (kept_order_.size() <= kMaxKept) return;
+    kept_.erase(kept_order_.front());
+    kept_order_.pop_front();
   }
 
   // A client that goes away ends the generation and frees its slot.
@@ -145,7 +177,7 @@ class Server {
                                  const CompletionRequest& asked) {
     using asio::experimental::awaitable_operators::operator||;
     const Completion completion{
-        .id = kIdPrefixes[static_cast<std::size_t>(asked.api)] + std::to_string(++last_id_),
+        .id = kIdPrefixes[static_cast<std::size_t>(asked.api)] + name_ + "-" + std::to_string(++last_id_),
         .model = engine_.config().model,
         .created = now_seconds(),
         .request = asked};
@@ -165,6 +197,7 @@ class Server {
         co_await reply(socket, request, answer);
       }
       generation.finished();
+      keep(completion, generation.tokens());
       co_return request.keep_alive();
     } catch (const boost::system::system_error&) {
       co_return false;  // the client is gone: operator|| waits for a result, not for an exception
@@ -212,6 +245,8 @@ class Server {
   std::string name_;
   std::int64_t started_ = now_seconds();
   std::uint64_t last_id_ = 0;
+  std::map<std::string, std::string> kept_;  // responses by id
+  std::deque<std::string> kept_order_;       // oldest first, deleted ones too
 };
 
 int run(int argc, char** argv) {

@@ -109,7 +109,10 @@ Result<CompletionRequest> read_completion(const std::string& body, Api api, cons
   const json::object& object = *read;
   const auto length = prompt_characters(object, api);
   if (!length) return length.error();
-  CompletionRequest request{.api = api, .stream = flag(object, "stream"), .prompt_tokens = (*length + 3) / 4};
+  CompletionRequest request;
+  request.api = api;
+  request.stream = flag(object, "stream");
+  request.prompt_tokens = (*length + 3) / 4;
   for (const char* name : {"max_tokens", "max_completion_tokens", "max_output_tokens"}) {
     const json::value* value = object.if_contains(name);
     if (value == nullptr || value->is_null()) continue;
@@ -118,6 +121,8 @@ Result<CompletionRequest> read_completion(const std::string& body, Api api, cons
     }
     request.max_tokens = static_cast<std::uint64_t>(value->get_int64());
   }
+  const json::value* previous = object.if_contains("previous_response_id");
+  if (previous != nullptr && previous->is_string()) request.previous_response = previous->get_string();
   const json::value* options = object.if_contains("stream_options");
   if (options != nullptr && options->is_object()) {
     if (!request.stream) return invalid("'stream_options' needs 'stream': true");

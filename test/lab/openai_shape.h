@@ -17,6 +17,7 @@ struct CompletionRequest {
   bool include_usage = false;
   std::uint64_t prompt_tokens = 0;  // four characters a token
   std::uint64_t max_tokens = 16;
+  std::string previous_response;  // that it goes on from; empty: none
 };
 
 // `model`: the only one served. The error's `where` is the OpenAI error type, `what` its message.

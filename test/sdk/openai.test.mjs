@@ -114,6 +114,18 @@ test("responses, by the SDK's stream helper", async () => {
   assert.equal((await stream.finalResponse()).output_text, '1 2 ');
 });
 
+test('responses stay where they were made', async () => {
+  const made = await client().responses.create({ model: 'assistant', input: 'How far?', max_output_tokens: 2 });
+  for (let i = 0; i < 5; ++i) {  // only one of the two endpoints knows it
+    assert.equal((await client().responses.retrieve(made.id)).id, made.id);
+    const more = { model: 'assistant', input: 'And back?', max_output_tokens: 1, previous_response_id: made.id };
+    assert.equal((await client().responses.create(more)).status, 'completed');
+  }
+  await failure(client('metered').responses.retrieve(made.id), NotFoundError); // another's
+  await client().responses.delete(made.id);
+  await failure(client().responses.retrieve(made.id), NotFoundError);
+});
+
 test('models', async () => {
   const names = [];
   for await (const model of client().models.list()) names.push(model.id);
@@ -248,13 +260,16 @@ test('it does not try again what can never pass', async () => {
 
 test('an endpoint that dies in mid-stream ends in an error, and then there is none', async () => {
   const stream = await client().chat.completions.create(chat({ model: 'fragile', max_tokens: LONG, stream: true }));
+  const typed = await client().responses.create(
+    { model: 'fragile', input: 'How far?', max_output_tokens: LONG, stream: true });
+  const typedBroken = failure((async () => { for await (const event of typed) assert.ok(event.type); })(), APIError);
   let seen = 0;
   const read = async () => {
     for await (const chunk of stream)
       if (chunk.choices[0]?.delta?.content && ++seen === 3) process.kill(Number(FRAGILE_PID), 'SIGKILL');
   };
   const broken = await failure(read(), APIError);
-  assert.equal(broken.code, 'endpoint_broke_off');
+  assert.deepEqual([broken.code, (await typedBroken).code], ['endpoint_broke_off', 'endpoint_broke_off']);
   assert.ok(seen >= 3);
   const [one, sent] = counted('team', { maxRetries: 2 });
   const error = await failure(one.chat.completions.create(chat({ model: 'fragile' })), InternalServerError);
