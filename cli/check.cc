@@ -15,17 +15,17 @@ int run(const Arguments& arguments, Terminal& terminal) {
   const auto source = read_policy(path, as_json, terminal, code);
   if (!source) return code;
   const Policy& policy = source->policy;
+  const std::size_t services = policy.services.size() + policy.routed.size();
   if (as_json) {
     terminal.out << boost::json::serialize(boost::json::object{{"result", "valid"},
                                                                {"pop", policy.here().name},
                                                                {"links", policy.links.size()},
                                                                {"endpoints", policy.endpoints.size()},
-                                                               {"services", policy.services.size()}})
+                                                               {"services", services}})
                  << "\n";
   } else {
     terminal.out << path << ": valid; PoP " << policy.here().name << ", links: " << policy.links.size()
-                 << ", endpoints: " << policy.endpoints.size() << ", services: " << policy.services.size()
-                 << "\n";
+                 << ", endpoints: " << policy.endpoints.size() << ", services: " << services << "\n";
   }
   return kOk;
 }

@@ -42,6 +42,7 @@ TEST_F(PolicyVerbs, CheckAcceptsTheExample) {
   const Ran ran = run_words({"check", kPolicy});
   EXPECT_EQ(ran.code, kOk) << ran.err;
   EXPECT_THAT(ran.out, StartsWith(kPolicy + ": valid; PoP syd, links: "));
+  EXPECT_THAT(ran.out, EndsWith(", services: 3\n"));  // forwarded, to the host, and routed
   EXPECT_THAT(run_words({"check", kPolicy, "--json"}).out, StartsWith(R"({"result":"valid","pop":"syd")"));
 }
 
