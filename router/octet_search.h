@@ -58,6 +58,22 @@ struct JsonStringEnds {
 #endif
 };
 
+// What opens or closes something in JSON text.
+struct StructureOctets {
+  static bool stops(char octet) {
+    return octet == '"' || octet == '{' || octet == '}' || octet == '[' || octet == ']';
+  }
+#if defined(__SSE2__)
+  static __m128i stops(__m128i octets) {
+    // Braces and brackets differ in the bit 0x20 alone.
+    const __m128i braces = _mm_or_si128(octets, _mm_set1_epi8(0x20));
+    const __m128i either =
+        _mm_or_si128(_mm_cmpeq_epi8(braces, _mm_set1_epi8('{')), _mm_cmpeq_epi8(braces, _mm_set1_epi8('}')));
+    return _mm_or_si128(either, _mm_cmpeq_epi8(octets, _mm_set1_epi8('"')));
+  }
+#endif
+};
+
 // Either of two octets: what ends a line, or what ends or escapes a JSON string.
 template <char a, char b>
 struct EitherOctet {

@@ -144,15 +144,25 @@ std::string_view find_response_id(std::string_view json) {
 void UsageFinder::feed(std::string_view octets) {
   std::size_t at = 0;
   while (at < octets.size()) {
-    if (in_string_ && !escaped_ && !collecting_ && depth_ != 1) at = find_octet<StringEnds>(octets, at);
+    const std::size_t next = next_of_interest(octets, at);
+    keep(octets.substr(at, next - at));
+    at = next;
     if (at < octets.size()) take(octets[at++]);
   }
 }
 
+// Those before it only belong to a string, or to what is below the top level.
+std::size_t UsageFinder::next_of_interest(std::string_view octets, std::size_t at) const {
+  if (in_string_) return escaped_ ? at : find_octet<StringEnds>(octets, at);
+  return depth_ > 1 ? find_octet<StructureOctets>(octets, at) : at;
+}
+
+void UsageFinder::keep(std::string_view octets) {
+  if (collecting_ || (in_string_ && depth_ == 1)) held_ += octets.substr(0, kMaxUsageOctets - held_.size());
+}
+
 void UsageFinder::take(char octet) {
-  if (collecting_ || (in_string_ && depth_ == 1)) {
-    if (held_.size() < kMaxUsageOctets) held_ += octet;
-  }
+  keep({&octet, 1});
   if (in_string_) {
     if (escaped_ || octet == '\\') {
       escaped_ = !escaped_;
