@@ -8,6 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "router/frame_store.h"
+
 namespace perigee::router {
 
 template <class T = void>
@@ -24,7 +26,12 @@ struct FinalAwaiter {
   static void await_resume() noexcept {}
 };
 
-struct PromiseBase {
+struct FromFrameStore {
+  static void* operator new(std::size_t size) { return take_frame(size); }
+  static void operator delete(void* frame, std::size_t size) noexcept { give_frame(frame, size); }
+};
+
+struct PromiseBase : FromFrameStore {
   std::coroutine_handle<> awaiter = std::noop_coroutine();
 
   static std::suspend_always initial_suspend() noexcept { return {}; }
@@ -99,7 +106,7 @@ inline Task<void> Promise<void>::get_return_object() noexcept {
 
 // A coroutine nobody waits for; its frame frees itself at the end.
 struct Detached {
-  struct promise_type {
+  struct promise_type : FromFrameStore {
     static Detached get_return_object() noexcept { return {}; }
     static std::suspend_never initial_suspend() noexcept { return {}; }
     static std::suspend_never final_suspend() noexcept { return {}; }
