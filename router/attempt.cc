@@ -271,10 +271,10 @@ bool Attempt::judge_status() {
   EndpointCounters& counters = *task_.endpoint.counters;
   const Instant now = thread_.loop.now();
   const AttemptResult result = result_of_status(static_cast<std::uint16_t>(status));
-  const std::string said = "the endpoint answered " + std::to_string(status);
+  const auto said = [status] { return "the endpoint answered " + std::to_string(status); };
   if (status >= 300 && status < 400) {
     end_.error = unavailable(502, "endpoint_redirect", "the endpoint answered with a redirection");
-    return end(AttemptEnd::Kind::failed, AttemptResult::failure, said);
+    return end(AttemptEnd::Kind::failed, AttemptResult::failure, said());
   }
   if (status == 401 || status == 403) {
     return fail(502, "endpoint_refused_gateway", "the endpoint refused this gateway's credential", result);
@@ -290,13 +290,13 @@ bool Attempt::judge_status() {
          result);
     end_.error.retry_after = std::chrono::duration_cast<std::chrono::milliseconds>(
         std::min(after.value_or(kDefaultRetryAfter), kMaxRetryAfter));
-    end_.reason = said;
+    end_.reason = said();
     return true;
   }
   end_.result = result;
   if (relay_.committed() && !Relay::continues(head)) {
-    end_.error = unavailable(status >= 400 ? status : 502, "endpoint_error", said);
-    return end(AttemptEnd::Kind::failed, result, said);
+    end_.error = unavailable(status >= 400 ? status : 502, "endpoint_error", said());
+    return end(AttemptEnd::Kind::failed, result, said());
   }
   relay_.begin(head, endpoint_->framing(), body_.asks_usage(), task_.answer_fields);
   return false;

@@ -121,6 +121,7 @@ Task<void> ClientConnection::refuse() {
   exchange_.start(head);
   const std::string_view part = body;
   exchange_.end({&part, 1});
+  exchange_.flush();
   thread_.records.take(record);
   co_return;
 }

@@ -60,8 +60,8 @@ class Exchange {
   // has not left; the rest is kept.
   virtual void start(const AnswerHead& head) = 0;  // sends nothing yet
   virtual void send(std::span<const std::string_view> parts) = 0;
-  virtual void end(
-      std::span<const std::string_view> parts = {}) = 0;  // the last parts; the answer is complete
+  // The last parts; the answer is complete. A short end may be kept for flush().
+  virtual void end(std::span<const std::string_view> parts = {}) = 0;
   // The answer breaks off, and the client can tell: the connection closes without the end of the body.
   virtual void abandon() = 0;
   // Tries again to send what was kept. unsent(): octets the client has yet to take.

@@ -10,6 +10,9 @@ namespace {
 
 // What a quiet connection may keep of its input buffer; a larger one is given back.
 constexpr std::size_t kKeptInput = 2048;
+// The last octets of an answer, with all before them, wait for flush() when they are at most so many: answers
+// of one turn then leave one right after the other, and whoever gets them is woken less often.
+constexpr std::size_t kWaitsForFlush = 4096;
 // Parts of one write: prefix and end of a chunk, the head, the last chunk and what the session gives.
 constexpr std::size_t kMaxParts = 16;
 
@@ -162,7 +165,20 @@ void Http1Exchange::put(std::span<const std::string_view> parts, bool last) {
   if (chunked && size > 0) pieces[count++] = part_of(kChunkEnd);
   if (chunked && last) pieces[count++] = part_of(kLastChunk);
   if (last) answered_ = true;
-  write({pieces.data(), count});
+  if (last && unsent() + size <= kWaitsForFlush) {
+    keep({pieces.data(), count}, 0);
+  } else {
+    write({pieces.data(), count});
+  }
+}
+
+// Of `parts` what follows their first `sent` octets.
+void Http1Exchange::keep(std::span<const iovec> parts, std::size_t sent) {
+  for (const iovec& part : parts) {
+    const std::size_t skip = std::min(sent, part.iov_len);
+    sent -= skip;
+    out_.append(static_cast<const char*>(part.iov_base) + skip, part.iov_len - skip);
+  }
 }
 
 // Sends what was kept and then `parts`; keeps what the client does not take.
@@ -188,13 +204,7 @@ void Http1Exchange::write(std::span<const iovec> parts) {
     out_sent_ = 0;
     if (out_.capacity() > kKeptInput) out_ = {};
   }
-  for (const iovec& part : parts) {
-    const std::size_t skip = std::min(sent, part.iov_len);
-    sent -= skip;
-    if (skip < part.iov_len && !failed_) {
-      out_.append(static_cast<const char*>(part.iov_base) + skip, part.iov_len - skip);
-    }
-  }
+  if (!failed_) keep(parts, sent);
 }
 
 void Http1Exchange::flush() {

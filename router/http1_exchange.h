@@ -63,6 +63,7 @@ class Http1Exchange final : public Exchange {
   std::size_t take(std::string_view octets, std::string& out);  // decodes; returns how many were used
   void put(std::span<const std::string_view> parts, bool last);
   void write(std::span<const iovec> parts);
+  void keep(std::span<const iovec> parts, std::size_t sent);
 
   Stream& stream_;
   const Scratch scratch_;

@@ -7,7 +7,11 @@
 #include "router/header_rules.h"
 
 namespace perigee::router {
-namespace {}  // namespace
+namespace {
+
+constexpr std::size_t kUsualHead = 512;  // room for a request's head to an endpoint
+
+}  // namespace
 
 Session::Session(ThreadContext& thread, Exchange& exchange, Signal& signal, std::size_t listener)
     : thread_(thread),
@@ -27,6 +31,9 @@ Task<void> Session::run() {
   if (on) on = route();
   if (on && key_ != nullptr && key_->limits.any()) on = co_await reserve();
   if (on && service_.gate != nullptr && !enter()) on = co_await queue();
+  // What is sent in one turn leaves in one go, after all that was read in it: whoever gets it is woken less
+  // often.
+  if (on) co_await signal_.pass();
   if (on) co_await attempts();
   co_await deliver();
   finish();
@@ -174,6 +181,7 @@ void Session::write_head() {
   head.body = length ? (*length == 0 ? BodyKind::none : BodyKind::length) : BodyKind::chunked;
   head.length = length.value_or(0);
   endpoint_head_.clear();
+  endpoint_head_.reserve(kUsualHead);
   write_request_head(endpoint_head_, head, exchange_.head());
   answer_fields_.clear();
   answer_fields_ += reservation_.fields(thread_.loop.now());
@@ -282,6 +290,10 @@ bool Session::conclude(AttemptEnd end) {
 
 // The last octets may still wait for the client to take them.
 Task<void> Session::deliver() {
+  if (exchange_.unsent() > 0) {
+    co_await signal_.pass();  // as before the attempts
+    exchange_.flush();
+  }
   while (exchange_.unsent() > 0 && !exchange_.gone() && !thread_.drain_over) {
     const std::size_t before = exchange_.unsent();
     exchange_.flush();
