@@ -12,9 +12,7 @@ Classified drop(DropReason reason) { return {Journey::drop, reason, table::kNone
 Classified go(Journey journey, std::uint32_t service = table::kNone) { return {journey, {}, service}; }
 
 Classified serve(std::uint32_t service, const ServingTable& table) {
-  const std::uint8_t deliver = table.table().services[service].deliver;
-  return go(deliver == static_cast<std::uint8_t>(table::Deliver::host) ? Journey::host : Journey::nat,
-            service);
+  return go(table.is_served_by_host(service) ? Journey::host : Journey::nat, service);
 }
 
 // UDP to an address of a link: STAMP, which is spoken on links only and between its two ends.
@@ -98,17 +96,9 @@ bool claims_our_address(const Packet& packet, const ServingTable& table) {
 
 }  // namespace
 
-Classified classify(Packet& packet, const ServingTable& table) {
-  if (packet.in.none()) packet.in = table.segment(packet.port, packet.vlan);
+Classified classify_rest(const Packet& packet, const ServingTable& table) {
   if (packet.in.none()) return drop(DropReason::unknown_vlan);
   if (claims_our_address(packet, table)) return drop(DropReason::martian_source);
-  // A service's address is a VIP, so nearly every packet of a client needs no more than this.
-  const bool has_ports = (packet.protocol == kTcp || packet.protocol == kUdp) && !packet.fragment;
-  if (has_ports) {
-    const std::uint32_t service =
-        table.service_of_port(packet.destination, packet.destination_port, packet.protocol);
-    if (service != table::kNone) return serve(service, table);
-  }
   switch (table.role(packet.destination)) {
     case Role::link:
     case Role::interface:

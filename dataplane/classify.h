@@ -30,8 +30,25 @@ struct Classified {
   friend bool operator==(const Classified&, const Classified&) = default;
 };
 
+// What is not among the common cases of classify().
+[[nodiscard]] Classified classify_rest(const Packet& packet, const ServingTable& table);
+
 // Sets packet.in, unless the caller has, and decides. The packet came from parse() as FrameKind::ipv4 and
 // addressed_to() us.
-[[nodiscard]] Classified classify(Packet& packet, const ServingTable& table);
+[[nodiscard]] inline Classified classify(Packet& packet, const ServingTable& table) {
+  if (packet.in.none()) packet.in = table.segment(packet.port, packet.vlan);
+  // Nearly every packet is a client's to a service, or a reply over a link to a SNAT address.
+  const bool has_ports = (packet.protocol == kTcp || packet.protocol == kUdp) && !packet.fragment;
+  if (has_ports && !packet.in.none() && !table.may_have_role(packet.source)) [[likely]] {
+    if (packet.in.is_link() && table.role(packet.destination) == ServingTable::AddressRole::snat) {
+      return {Journey::snat_return, {}, table::kNone};
+    }
+    const std::uint32_t service =
+        table.service_of_port(packet.destination, packet.destination_port, packet.protocol);
+    if (service != table::kNone)
+      return {table.is_served_by_host(service) ? Journey::host : Journey::nat, {}, service};
+  }
+  return classify_rest(packet, table);
+}
 
 }  // namespace perigee

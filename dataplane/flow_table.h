@@ -132,13 +132,15 @@ class FlowTable {
   [[nodiscard]] FlowEntry& entry(std::uint32_t slot) { return entries_[slot]; }
   [[nodiscard]] const FlowEntry& entry(std::uint32_t slot) const { return entries_[slot]; }
 
-  void prefetch_group(std::uint64_t hash) const { __builtin_prefetch(&tags_[home(hash) * kGroup]); }
+  [[gnu::always_inline]] void prefetch_group(std::uint64_t hash) const {
+    __builtin_prefetch(&tags_[home(hash) * kGroup]);
+  }
   // The first entry of the home group that may be the key's, being fetched; kNoSlot.
   [[nodiscard]] std::uint32_t prefetch_entry(std::uint64_t hash) const {
     return prefetch_first(home(hash), tag_of(hash));
   }
   // For a key that is not there: what find() reads to be sure; with `reserve` the entry it is likely to get.
-  void prefetch_absent(std::uint64_t hash, bool reserve) const {
+  [[gnu::always_inline]] void prefetch_absent(std::uint64_t hash, bool reserve) const {
     __builtin_prefetch(&went_past_[home(hash)]);
     if (reserve) (void)prefetch_first(home(hash), 0);
   }

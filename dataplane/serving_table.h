@@ -98,6 +98,10 @@ class ServingTable {
                                               std::uint8_t protocol) const {
     return services_.find(service_key(destination, port, protocol));
   }
+  // Its VIP is this host's (`deliver: host`).
+  [[nodiscard]] bool is_served_by_host(std::uint32_t service) const {
+    return table_.services[service].deliver == static_cast<std::uint8_t>(table::Deliver::host);
+  }
   [[nodiscard]] bool is_vip(std::uint32_t address) const { return role(address) == AddressRole::vip; }
   // An address of one of our links or interfaces.
   [[nodiscard]] bool is_own(std::uint32_t address) const;
