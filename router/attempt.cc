@@ -10,6 +10,7 @@ namespace {
 
 // Of a body without a length, framed at a time: it is a copy.
 constexpr std::size_t kMaxChunk = 64 * 1024;
+constexpr Nanos kHealthLook = std::chrono::seconds(1);  // how often, while nothing comes
 
 std::optional<Nanos> retry_after_of(const Head& head) {
   const auto seconds = head.find(FieldName::retry_after);
@@ -96,7 +97,18 @@ bool Attempt::watch() {
     return end(AttemptEnd::Kind::drained, AttemptResult::neutral, "the drain deadline is over");
   }
   if (comment_timer_.expired()) keep_alive();
-  return timer_.expired() && time_out();
+  if (!timer_.expired()) return false;
+  return thread_.loop.now() < due_ ? look_at_health() : time_out();
+}
+
+// A host that died sends nothing, not even a reset: its health checks know it long before the silence is too
+// long.
+bool Attempt::look_at_health() {
+  wait_for(waiting_, due_);
+  const bool dead = task_.endpoint.counters->dead.load(std::memory_order_relaxed);
+  if (!dead || waiting_ == Waiting::client_sends || waiting_ == Waiting::client_takes) return false;
+  if (relay_.committed()) return endpoint_broke("it is dead for its health checks");
+  return fail(502, "endpoint_dead", "the endpoint died before its answer began", AttemptResult::failure);
 }
 
 void Attempt::keep_alive() {
@@ -329,7 +341,8 @@ bool Attempt::endpoint_broke(std::string_view why) {
 
 void Attempt::wait_for(Waiting waiting, Instant deadline) {
   waiting_ = waiting;
-  timer_.arm(std::min(deadline, task_.total_deadline));
+  due_ = std::min(deadline, task_.total_deadline);
+  timer_.arm(std::min(due_, thread_.loop.now() + kHealthLook));
 }
 
 void Attempt::set_waiting() {

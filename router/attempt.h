@@ -95,6 +95,7 @@ class Attempt {
   bool fail(unsigned status, std::string_view code, std::string message, AttemptResult result);
   bool endpoint_broke(std::string_view why);
   bool time_out();
+  bool look_at_health();
 
   ThreadContext& thread_;
   Exchange& exchange_;
@@ -108,6 +109,7 @@ class Attempt {
   Timer comment_timer_;
   Instant commented_;  // the last comment of ours, or the beginning of the request
   Waiting waiting_ = Waiting::connect;
+  Instant due_;  // its time limit
   bool open_ = false;
   bool progress_ = false;      // in this turn
   std::size_t head_sent_ = 0;  // octets of task_.head

@@ -159,6 +159,10 @@ std::vector<Error> Router::publish(const std::shared_ptr<const Policy>& policy, 
   auto snapshot = std::make_shared<const RouterSnapshot>(
       make_snapshot(*policy, route, in_force_.material, snapshot_.get(), now));
   if (changed) set_gates(*policy, *snapshot);
+  for (const RouterSnapshot::Endpoint& endpoint : snapshot->endpoints) {
+    const EndpointRoute* judged = route.endpoint(endpoint.id);
+    endpoint.counters->dead.store(judged != nullptr && judged->dead, std::memory_order_relaxed);
+  }
   {
     const std::lock_guard lock(snapshot_mutex_);
     snapshot_ = std::move(snapshot);

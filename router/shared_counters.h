@@ -26,6 +26,7 @@ struct EndpointCounters {
   std::atomic<std::int64_t> warming_since{0};                 // slow start begins
   std::atomic<std::uint64_t> breaker_opened{0};               // how often
   std::atomic<std::uint64_t> credential_refused{0};           // how often it answered 401 or 403
+  std::atomic<bool> dead{false};  // for its health checks: connecting fails. Writer: the control loop
 
   alignas(kCacheLine) std::array<std::atomic<std::uint64_t>, kAbsentModels> absent{};  // choose.cc packs them
 };

@@ -159,6 +159,49 @@ TEST_F(SessionFaultsTest, AnEndpointThatStopsReadingIsNotTheClientsFault) {
   sending.join();
 }
 
+// Publishes a Route that finds the endpoints dead, as a host that fell silent is.
+void find_dead(RouterLab& lab) {
+  Route decided = route(lab.policy, Conditions{}, Route{}, monotonic_now());
+  for (EndpointRoute& endpoint : decided.endpoints) endpoint.dead = true;
+  EXPECT_TRUE(lab.router->publish(lab.in_force, decided, monotonic_now()).empty());
+}
+
+TEST_F(SessionFaultsTest, ASilentAnswerEndsOnceItsEndpointIsFoundDead) {
+  ScriptedEndpoint endpoint([](Peer& peer) {
+    peer.read_message();
+    peer.send(std::string(kEventHead) + chunk("data: {}\n\n"));
+    peer.wait_closed();
+  });
+  begin({endpoint.port()});
+  const auto peer = client();
+  peer->send(chat(kAskStream));
+  ASSERT_TRUE(peer->read_until("data: {}"));
+  find_dead(*this);
+  EXPECT_TRUE(peer->read_until("endpoint_broke_off"));
+  EXPECT_EQ(records.wait().ending, Ending::broken_off);
+  expect_nothing_held();
+  router.reset();
+}
+
+TEST_F(SessionFaultsTest, ARequestThatADeadEndpointDidNotAnswerIsTriedElsewhere) {
+  std::atomic<bool> first = true;
+  const auto script = [&first](Peer& peer) {
+    peer.read_message();
+    if (!first.exchange(false)) peer.send(json_answer("{}"));
+    peer.wait_closed();
+  };
+  ScriptedEndpoint one(script);
+  ScriptedEndpoint two(script);
+  begin({one.port(), two.port()});
+  const auto peer = client();
+  peer->send(chat(kAsk));
+  eventually([&first] { return !first; });
+  find_dead(*this);
+  EXPECT_THAT(peer->read_message(), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(records.wait().attempts, 2U);
+  router.reset();
+}
+
 TEST_F(SessionFaultsTest, ATrialIsOverWithItsFirstEvent) {
   std::atomic<int> connections = 0;
   std::atomic<bool> over = false;
