@@ -59,10 +59,10 @@ class Peer {
     }
     return -1;
   }
-  // From here on through TLS. False: no handshake within ten seconds.
+  // From here on through TLS. False: no handshake.
   bool start_tls(SSL_CTX* context, bool as_server) {
     ::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
-    const timeval limit{10, 0};
+    const timeval limit{kPatienceMs / 1000, 0};
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     ssl_ = SSL_new(context);
     SSL_set_fd(ssl_, fd_);
@@ -82,7 +82,7 @@ class Peer {
       ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
     }
   }
-  // Reads until `text` has come; false: the peer closed first, or nothing came for ten seconds.
+  // Reads until `text` has come; false: the peer closed first, or nothing came for all of kPatienceMs.
   bool read_until(std::string_view text) {
     while (seen_.find(text) == std::string::npos) {
       if (!read_some()) return false;
@@ -142,9 +142,11 @@ class Peer {
   [[nodiscard]] bool closed() const { return closed_; }
 
  private:
+  static constexpr int kPatienceMs = 30'000;  // of a slow machine; what hangs hangs longer
+
   bool read_some() {
     pollfd wait{fd_, POLLIN, 0};
-    if (fd_ < 0 || ((ssl_ == nullptr || SSL_pending(ssl_) == 0) && ::poll(&wait, 1, 10'000) != 1))
+    if (fd_ < 0 || ((ssl_ == nullptr || SSL_pending(ssl_) == 0) && ::poll(&wait, 1, kPatienceMs) != 1))
       return false;
     char octets[16384];
     const ssize_t got =
