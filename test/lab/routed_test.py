@@ -87,6 +87,16 @@ class RoutedTest(lab_case.LabCase):
     def test_6_so_does_one_that_falls_silent(self):
         self.dies_while_it_streams("mel-2", silent=True)
 
+    def test_7_a_running_answer_outlives_the_data_plane(self):
+        call = routed.Call(self.lab, LONG)
+        self.addCleanup(call.stop)
+        wait_for("tokens", lambda: len(call.tokens) > 10)
+        self.lab.kill_dataplane("syd")
+        self.lab.start_dataplane("syd")
+        self.lab.wait_settled()
+        wait_for("tokens again", self.more(call, 20), patience=60)
+        self.assertTrue(call.running() and call.in_order())
+
 
 if __name__ == "__main__":
     lab_case.main()

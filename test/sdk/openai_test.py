@@ -33,7 +33,8 @@ def install():
     if done.returncode != 0:
         if "EINTEGRITY" in done.stderr:
             raise AssertionError(f"the SDK is not the one that was pinned: {done.stderr}")
-        raise unittest.SkipTest(f"npm cannot install the SDK: {(done.stderr.strip() or done.stdout).splitlines()[-1]}")
+        said = [line for line in done.stderr.splitlines() if "error" in line]
+        raise unittest.SkipTest(f"npm cannot install the SDK: {(said or ['it does not say why'])[0]}")
     shutil.copy(lock, installed)
     return directory
 
