@@ -172,8 +172,10 @@ json::object routed_json(const Snapshot& snapshot, const Policy::RoutedService& 
           {"models", std::move(models)}};
 }
 
-json::object cost_json(const Cost& cost) {
-  return {{"total", cost.known() ? json::value(milliseconds(cost.total())) : json::value(nullptr)},
+json::object cost_json(const Cost& cost, bool local) {
+  const char* from = cost.of_connections ? "connections" : "probes";
+  return {{"rtt_from", cost.known() && !local ? json::value(from) : json::value(nullptr)},
+          {"total", cost.known() ? json::value(milliseconds(cost.total())) : json::value(nullptr)},
           {"rtt", milliseconds_or_null(cost.rtt)},
           {"declared", milliseconds(cost.declared)},
           {"policy", milliseconds(cost.policy)},
@@ -211,7 +213,7 @@ json::value explanation_json(const Snapshot& snapshot, const Explanation& explan
                      {"pop", candidate.pop},
                      {"link", name_or_null(candidate.link)},
                      {"tier", candidate.tier ? json::value(*candidate.tier) : json::value(nullptr)},
-                     {"cost_ms", cost_json(candidate.cost)},
+                     {"cost_ms", cost_json(candidate.cost, candidate.link.empty())},
                      {"weight", candidate.weight},
                      {"share", candidate.share},
                      {"canary", candidate.canary},

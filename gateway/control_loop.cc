@@ -31,6 +31,7 @@ Conditions conditions_of(const Policy& policy, const telemetry::Snapshot* teleme
   for (std::size_t i = 0; i < policy.endpoints.size() && i < health.size(); ++i) {
     conditions.endpoints[i].health = health[i].state.verdict;
     conditions.endpoints[i].since = health[i].state.since;
+    conditions.endpoints[i].connection_rtt = health[i].connection_rtt;
   }
   conditions.links.resize(policy.links.size());
   if (!conditions.dataplane_alive) return conditions;

@@ -74,7 +74,13 @@ asio::awaitable<void> ControlService::tick_forever() {
 }
 
 void ControlService::tick() {
-  loop_.tick(monotonic_now(), checker_.report());
+  std::vector<EndpointHealth> health = checker_.report();
+  if (routing_ != nullptr && loop_.policy()) {
+    const auto rtts = routing_->connection_rtts(*loop_.policy());
+    for (std::size_t i = 0; i < rtts.size() && i < health.size(); ++i)
+      if (rtts[i]) health[i].connection_rtt = std::min(health[i].connection_rtt.value_or(*rtts[i]), *rtts[i]);
+  }
+  loop_.tick(monotonic_now(), std::move(health));
   checker_.set_dataplane_alive(loop_.dataplane_alive());
   if (!loop_.policy()) {
     if (routing_ != nullptr) routing_->follow(no_policy_, Route{});

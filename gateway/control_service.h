@@ -28,6 +28,9 @@ class Routing {
   // `policy` is in force and decided by `route`: the one prepared last, or the one before it again.
   virtual void follow(const std::shared_ptr<const Policy>& policy, const Route& route) = 0;
 
+  // The least round trip of its connections to the endpoints of `policy` lately, in that order; absent: none.
+  virtual std::vector<std::optional<Nanos>> connection_rtts(const Policy& /*policy*/) { return {}; }
+
  protected:
   ~Routing() = default;
 };

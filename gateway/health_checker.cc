@@ -10,6 +10,7 @@
 
 #include "gateway/health_check.h"
 #include "gateway/spawned.h"
+#include "router/rtt_window.h"
 
 namespace perigee::gateway {
 
@@ -44,6 +45,7 @@ struct HealthChecker::Watch {
   bool stopped = false;
   std::optional<Way> way;
   EndpointHealth health;
+  router::RttWindow connects;
 };
 
 HealthChecker::HealthChecker(asio::any_io_executor executor, const Log& log)
@@ -103,7 +105,10 @@ void HealthChecker::set_ways(const std::vector<Way>& ways) {
 std::vector<EndpointHealth> HealthChecker::report() const {
   std::vector<EndpointHealth> report;
   report.reserve(watches_.size());
-  for (const auto& watch : watches_) report.push_back(watch->health);
+  for (const auto& watch : watches_) {
+    report.push_back(watch->health);
+    report.back().connection_rtt = watch->connects.least(monotonic_now());
+  }
   return report;
 }
 
@@ -133,6 +138,7 @@ void HealthChecker::take(Watch& watch, Shared& shared, CheckResult result, bool 
   ++health.findings[static_cast<std::size_t>(result.finding)];
   const Health before = health.state.verdict;
   if (counts) health.state = observe(health.state, result.outcome(), watch.endpoint.health, now);
+  if (result.connect_rtt) watch.connects.add(*result.connect_rtt, now);
   health.last = std::move(result);
   health.last_at = now;
   if (health.state.verdict == before) return;

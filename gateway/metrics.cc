@@ -9,6 +9,7 @@
 #include "gateway/json_units.h"
 #include "gateway/routed_pools.h"
 #include "perigee_version.h"
+#include "steering/route_terms.h"
 
 namespace perigee::gateway {
 namespace {
@@ -143,18 +144,37 @@ void LinkFamilies::add_window(const telemetry::Window& fresh, const Labels& labe
   if (fresh.settled > 0) loss.add(labels, ratio(fresh.lost, fresh.settled));
 }
 
+// Of the way that connections of this host take to an endpoint of another PoP, through the host port.
+std::optional<Nanos> probed_rtt(const Snapshot& snapshot, const Policy::Endpoint& endpoint) {
+  const PopRoute* route =
+      snapshot.route ? snapshot.route->pop(snapshot.policy->pop_of(endpoint).id) : nullptr;
+  if (!snapshot.dataplane_alive() || route == nullptr || route->ranking.paths.empty()) return std::nullopt;
+  const Cost& cost = route->ranking.paths.front().cost;
+  return cost.known() ? std::optional(*cost.rtt + cost.declared) : std::nullopt;
+}
+
 void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families) {
   Family healthy = gauge("perigee_endpoint_healthy",
                          "1 while the health checks hold the endpoint healthy; absent while unknown.");
   Family checks = counter("perigee_endpoint_checks_total", "Health checks, by outcome.");
   Family connect = gauge("perigee_endpoint_connect_rtt_seconds",
                          "Time the last health check took to connect; absent when it did not.");
+  Family least =
+      gauge("perigee_endpoint_connection_rtt_seconds",
+            "Least round trip of this host's connections to the endpoint lately, checks and requests.");
+  Family disagreement =
+      gauge("perigee_endpoint_rtt_disagreement",
+            "1 while connections and probes tell round trips that differ by more than the larger of "
+            "1 ms and 20 %; absent while one of both is unknown.");
   for (std::size_t i = 0; i < snapshot.policy->endpoints.size(); ++i) {
     const Policy::Endpoint& endpoint = snapshot.policy->endpoints[i];
     const EndpointHealth health = i < snapshot.health.size() ? snapshot.health[i] : EndpointHealth{};
     const Labels labels{{"endpoint", endpoint.name}, {"pop", snapshot.policy->pop_of(endpoint).name}};
     const Health verdict = health.state.verdict;
     if (verdict != Health::unknown) healthy.add(labels, verdict == Health::healthy ? 1.0 : 0.0);
+    if (health.connection_rtt) least.add(labels, seconds(*health.connection_rtt));
+    if (const auto probed = probed_rtt(snapshot, endpoint); probed && health.connection_rtt)
+      disagreement.add(labels, disagree(*probed, *health.connection_rtt) ? 1.0 : 0.0);
     if (endpoint.health.type == Policy::Health::Type::none) continue;
     for (std::size_t kind = 0; kind < kCheckFindingCount; ++kind) {
       checks.add(with(labels, "outcome", kCheckFindingNames[kind]), health.findings[kind]);
@@ -164,6 +184,8 @@ void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families
   healthy.move_into(families);
   checks.move_into(families);
   connect.move_into(families);
+  least.move_into(families);
+  disagreement.move_into(families);
 }
 
 bool in_first_tier(const ServiceRoute* route, EndpointId endpoint) {

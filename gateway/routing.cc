@@ -44,6 +44,16 @@ void RouterRouting::follow(const std::shared_ptr<const Policy>& policy, const Ro
   for (const std::string& error : errors) log_.write(LogLevel::error, "router_error", {{"error", error}});
 }
 
+std::vector<std::optional<Nanos>> RouterRouting::connection_rtts(const Policy& policy) {
+  if (router_ == nullptr) return {};
+  const auto& endpoints = router_->snapshot()->endpoints;
+  std::vector<std::optional<Nanos>> out = router_->connection_rtts(monotonic_now());
+  out.resize(policy.endpoints.size());
+  for (std::size_t i = 0; i < out.size(); ++i)  // of the policy before, until the new one is published
+    if (i >= endpoints.size() || endpoints[i].id != policy.endpoints[i].id) out[i].reset();
+  return out;
+}
+
 void RouterRouting::drain() {
   if (router_ == nullptr) return;
   log_.write(LogLevel::info, "router_draining", {{"connections", router_->connections()}});

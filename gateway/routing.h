@@ -24,6 +24,8 @@ class RouterRouting final : public Routing {
   std::vector<std::string> prepare(const std::shared_ptr<const Policy>& policy) override;
   void follow(const std::shared_ptr<const Policy>& policy, const Route& route) override;
 
+  std::vector<std::optional<Nanos>> connection_rtts(const Policy& policy) override;
+
   // Takes no more connections; those there are close after the request they serve.
   void drain();
   // What still runs ends, with an error in its own form.

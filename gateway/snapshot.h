@@ -28,6 +28,7 @@ struct EndpointHealth {
   std::optional<CheckResult> last;
   Instant last_at;                                           // when `last` ended
   std::array<std::uint64_t, kCheckFindingCount> findings{};  // how often each
+  std::optional<Nanos> connection_rtt{};  // the least of checks and requests lately; absent: none connected
 };
 
 // How far the table is on its way; `no_dataplane`: nobody is there to take it.

@@ -157,6 +157,7 @@ bool Attempt::establish() {
   if (status == IoStatus::again) return false;
   if (status == IoStatus::ok) {
     open_ = progress_ = true;
+    measure();
     return false;
   }
   fail(502, "endpoint_unreachable", "the endpoint cannot be reached", AttemptResult::failure);
@@ -314,7 +315,16 @@ bool Attempt::judge_status() {
   return false;
 }
 
+// What the way to the endpoint takes, where no data plane measures it.
+void Attempt::measure() {
+  RttWindow& window = task_.endpoint.counters->rtt;
+  const Instant now = thread_.loop.now();
+  if (!window.due(now)) return;
+  if (const auto rtt = endpoint_->stream().rtt()) window.add(*rtt, now);
+}
+
 bool Attempt::finish_answer() {
+  measure();
   const bool sent = head_sent_ == task_.head.size() && body_.sent_all() && chunk_sent_ == chunk_.size() &&
                     last_chunk_ == task_.chunked;
   if (auto stream = endpoint_->take_reusable(); stream != nullptr && sent) {

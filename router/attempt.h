@@ -79,6 +79,7 @@ class Attempt {
 
  private:
   bool establish();
+  void measure();
   bool send();
   bool take_body();
   bool push();

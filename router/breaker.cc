@@ -73,6 +73,11 @@ Breaker judge_trial(Breaker breaker, AttemptResult result, const Policy::Router:
 
 }  // namespace
 
+const char* name_of(AttemptResult result) {
+  constexpr std::array<const char*, 4> kNames = {"success", "neutral", "failure", "credential_refused"};
+  return kNames.at(static_cast<std::size_t>(result));
+}
+
 const char* name_of(BreakerState state) {
   switch (state) {
     case BreakerState::closed:

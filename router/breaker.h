@@ -30,6 +30,7 @@ enum class AttemptResult : std::uint8_t {
   failure,             // connect, TLS, reset or silence before the head, broken while it answered, 5xx
   credential_refused,  // 401 or 403: not the client's credential was refused but ours
 };
+[[nodiscard]] const char* name_of(AttemptResult result);  // "success", ...
 // Of an attempt that got a response head, by its status.
 [[nodiscard]] AttemptResult result_of_status(std::uint16_t status);
 

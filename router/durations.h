@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -22,14 +23,25 @@ inline constexpr std::size_t kDurationBuckets = kDurationEdgesUs.size() + 1;  //
   return static_cast<std::size_t>(std::ranges::lower_bound(kDurationEdgesUs, us) - kDurationEdgesUs.begin());
 }
 
-// Of one request, or of one thread that alone uses it.
-struct DurationCounts {
-  std::array<std::uint32_t, kDurationBuckets> buckets{};
-  std::uint64_t sum_ns = 0;
+// A counter with one writer, which any thread reads.
+class Count {
+ public:
+  void add(std::uint64_t more) {
+    value_.store(value_.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct DurationHistogram {
+  std::array<Count, kDurationBuckets> buckets;
+  Count sum_ns;
 
   void add(Nanos duration) {
-    ++buckets[duration_bucket(duration)];
-    sum_ns += static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0));
+    buckets[duration_bucket(duration)].add(1);
+    sum_ns.add(static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0)));
   }
 };
 

@@ -16,6 +16,8 @@ void add_endpoints(const RouterSnapshot& snapshot, Instant now, Families& out) {
   Family opened = counter("perigee_router_breaker_opened_total", "Times a breaker opened.");
   Family refused =
       counter("perigee_router_credential_refused_total", "Times an endpoint answered 401 or 403.");
+  Family attempts = counter("perigee_router_endpoint_attempts_total",
+                            "Attempts at an endpoint that are over, by what they say of it.");
   for (const RouterSnapshot::Endpoint& endpoint : snapshot.endpoints) {
     const Labels labels{{"endpoint", endpoint.name}, {"pop", endpoint.pop}};
     const EndpointCounters& counters = *endpoint.counters;
@@ -24,9 +26,12 @@ void add_endpoints(const RouterSnapshot& snapshot, Instant now, Families& out) {
     for (const BreakerState each : {BreakerState::closed, BreakerState::open, BreakerState::half_open})
       state.add(with(labels, "state", name_of(each)), each == is ? 1U : 0U);
     opened.add(labels, counters.breaker_opened.load(std::memory_order_relaxed));
+    for (std::size_t i = 0; i < counters.attempts.size(); ++i)
+      attempts.add(with(labels, "result", name_of(static_cast<AttemptResult>(i))),
+                   counters.attempts[i].load(std::memory_order_relaxed));
     refused.add(labels, counters.credential_refused.load(std::memory_order_relaxed));
   }
-  for (Family* family : {&in_flight, &state, &opened, &refused}) family->move_into(out);
+  for (Family* family : {&in_flight, &attempts, &state, &opened, &refused}) family->move_into(out);
 }
 
 void add_gates(const RouterSnapshot& snapshot, Families& out) {
@@ -98,6 +103,7 @@ class Evidence::Sink final : public RecordSink {
   Sink(AccessLog& log, UsageSpool& usage, ThreadMetrics& metrics, std::size_t thread)
       : log_(log), usage_(usage), metrics_(metrics), thread_(thread) {}
 
+  StreamSeries* stream(const RequestRecord& record) override { return &metrics_.stream(record); }
   void take(const RequestRecord& record) override {
     metrics_.take(record);
     log_.take(thread_, record);

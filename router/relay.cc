@@ -74,13 +74,17 @@ void Relay::forget() {
   bad_data_ = false;
   record_.first_event = record_.last_event = {};
   record_.events = 0;
-  record_.gaps = {};
+  series_ = nullptr;
 }
 
 void Relay::note(Instant now, std::uint64_t events) {
-  if (record_.first_event.never()) record_.first_event = now;
-  if (event_stream() && !record_.last_event.never() && now > record_.last_event)
-    record_.gaps.add(now - record_.last_event);
+  if (record_.first_event.never()) {
+    record_.first_event = now;
+    series_ = sink_.stream(record_);
+    if (series_ != nullptr) series_->first_event.add(now - record_.begun - record_.body_wait);
+  } else if (series_ != nullptr && event_stream() && now > record_.last_event) {
+    series_->gaps.add(now - record_.last_event);
+  }
   record_.last_event = now;
   record_.events += events;
 }

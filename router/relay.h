@@ -18,8 +18,8 @@ namespace perigee::router {
 
 class Relay {
  public:
-  Relay(Exchange& exchange, RequestRecord& record, StreamForm form)
-      : exchange_(exchange), record_(record), form_(form) {}
+  Relay(Exchange& exchange, RequestRecord& record, RecordSink& sink, StreamForm form)
+      : exchange_(exchange), record_(record), sink_(sink), form_(form) {}
 
   // The answer of an endpoint begins. `strip_usage`: an event that only reports usage is ours, not the
   // client's. `fields`: lines of ours. Both views outlive the relaying.
@@ -57,6 +57,8 @@ class Relay {
 
   Exchange& exchange_;
   RequestRecord& record_;
+  RecordSink& sink_;
+  StreamSeries* series_ = nullptr;  // from the first event on
   const StreamForm form_;
   const Head* head_ = nullptr;
   ResponseFraming framing_;

@@ -72,15 +72,23 @@ struct RequestRecord {
   std::uint64_t octets_in = 0;
   std::uint64_t octets_out = 0;
   std::uint64_t events = 0;         // with data
-  DurationCounts gaps;              // between two reads with such events
   std::optional<TokenUsage> usage;  // as the endpoint said it; absent: it said nothing
   std::uint64_t tokens_prompt = 0;  // the same, or else by the prompt's size and the events that came
   std::uint64_t tokens_completion = 0;
 };
 
+// What is counted while a stream runs: a metric that waited for its end would say nothing of long ones.
+struct StreamSeries {
+  DurationHistogram first_event;  // since the request's head, without the wait for its body
+  DurationHistogram gaps;         // between two reads with events
+};
+
 // Where the record of a finished request goes.
 class RecordSink {
  public:
+  // For the stream of this request, whose service and model are known; null: nobody counts. Outlives the
+  // request.
+  virtual StreamSeries* stream(const RequestRecord& /*record*/) { return nullptr; }
   virtual void take(const RequestRecord& record) = 0;
 
  protected:

@@ -171,6 +171,13 @@ std::vector<Error> Router::publish(const std::shared_ptr<const Policy>& policy, 
   return errors;
 }
 
+std::vector<std::optional<Nanos>> Router::connection_rtts(Instant now) const {
+  std::vector<std::optional<Nanos>> out;
+  for (const RouterSnapshot::Endpoint& endpoint : snapshot_->endpoints)
+    out.push_back(endpoint.counters->rtt.least(now));
+  return out;
+}
+
 void Router::drain() {
   for (const auto& thread : threads_) thread->drain();
 }

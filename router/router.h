@@ -31,6 +31,8 @@ class Router {
   void end_drain();
   [[nodiscard]] std::size_t connections();
 
+  // The least round trip of the connections to each endpoint of the snapshot lately; absent: there was none.
+  [[nodiscard]] std::vector<std::optional<Nanos>> connection_rtts(Instant now) const;
   [[nodiscard]] const std::shared_ptr<const RouterSnapshot>& snapshot() const { return snapshot_; }
   [[nodiscard]] const SharedCounters& counters() const { return shared_; }
   // From any thread: the snapshot in force, and what all threads counted, which asks each of them.

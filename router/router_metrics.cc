@@ -17,18 +17,6 @@ constexpr std::array<std::string_view, ModelSeries::kTokens> kTokenNames{"prompt
 
 }  // namespace
 
-void DurationHistogram::add(Nanos duration) {
-  buckets[duration_bucket(duration)].add(1);
-  sum_ns.add(static_cast<std::uint64_t>(std::max<std::int64_t>(duration.count(), 0)));
-}
-
-void DurationHistogram::add(const DurationCounts& counts) {
-  if (counts.sum_ns == 0) return;
-  for (std::size_t i = 0; i < kDurationBuckets; ++i)
-    if (counts.buckets[i] > 0) buckets[i].add(counts.buckets[i]);
-  sum_ns.add(counts.sum_ns);
-}
-
 template <class T, std::size_t kMax>
 T& ThreadMetrics::Table<T, kMax>::add(const std::string& key) {
   T& made = *owned.emplace_back(std::make_unique<T>());
@@ -50,8 +38,10 @@ ThreadMetrics::ThreadMetrics() {
 
 // The names in a record are the policy's, never a client's.
 ModelSeries& ThreadMetrics::series(const RequestRecord& record) {
+  if (last_ != nullptr && last_->model == record.model && last_->service == record.service) return *last_;
   key_.assign(record.service).append("\n").append(record.model);
-  if (const auto found = series_.index.find(key_); found != series_.index.end()) return *found->second;
+  if (const auto found = series_.index.find(key_); found != series_.index.end())
+    return *(last_ = found->second);
   const std::size_t size = series_.size.load(std::memory_order_relaxed);
   if (record.service.empty() || size > kMaxSeries) return *series_.owned.front();
   ModelSeries& made = series_.add(key_);
@@ -90,8 +80,6 @@ void ThreadMetrics::take(const RequestRecord& record) {
   if (record.queued >= Nanos(0)) of.queued.add(record.queued);
   if (record.attempts == 1 && !record.sent.never())
     of.added.add(record.sent - record.begun - record.body_wait - queued);
-  if (!record.first_event.never()) of.first_event.add(record.first_event - record.begun - record.body_wait);
-  of.gaps.add(record.gaps);
 }
 
 // The sum over threads of one of their series.
@@ -153,27 +141,30 @@ class MetricsReading {
     for (std::size_t kind = 0; kind < ModelSeries::kTokens; ++kind)
       tokens_.add(with(labels, "kind", std::string(kTokenNames[kind])),
                   sum(all, [&](const ModelSeries& s) -> const Count& { return s.tokens[kind]; }));
-    added_.add(histogram(labels, all, &ModelSeries::added));
-    queued_.add(histogram(labels, all, &ModelSeries::queued));
-    first_.add(histogram(labels, all, &ModelSeries::first_event));
-    gaps_.add(histogram(labels, all, &ModelSeries::gaps));
+    added_.add(histogram(
+        labels, all, [](const ModelSeries& s) -> const auto& { return s.added; }));
+    queued_.add(histogram(
+        labels, all, [](const ModelSeries& s) -> const auto& { return s.queued; }));
+    first_.add(histogram(
+        labels, all, [](const ModelSeries& s) -> const auto& { return s.stream.first_event; }));
+    gaps_.add(histogram(
+        labels, all, [](const ModelSeries& s) -> const auto& { return s.stream.gaps; }));
   }
 
-  static prometheus::ClientMetric histogram(const Labels& labels, const All& all,
-                                            DurationHistogram ModelSeries::*which) {
+  template <class Which>
+  static prometheus::ClientMetric histogram(const Labels& labels, const All& all, Which which) {
     prometheus::ClientMetric metric;
     metric.label = labels;
     std::uint64_t count = 0;
     for (std::size_t i = 0; i < kDurationBuckets; ++i) {
-      count += sum(all, [&](const ModelSeries& s) -> const Count& { return (s.*which).buckets[i]; });
+      count += sum(all, [&](const ModelSeries& s) -> const Count& { return which(s).buckets[i]; });
       const double edge = i < kDurationEdgesUs.size() ? static_cast<double>(kDurationEdgesUs[i]) / 1e6
                                                       : std::numeric_limits<double>::infinity();
       metric.histogram.bucket.push_back({count, edge});
     }
     metric.histogram.sample_count = count;
     metric.histogram.sample_sum =
-        static_cast<double>(
-            sum(all, [&](const ModelSeries& s) -> const Count& { return (s.*which).sum_ns; })) /
+        static_cast<double>(sum(all, [&](const ModelSeries& s) -> const Count& { return which(s).sum_ns; })) /
         1e9;
     return metric;
   }
@@ -199,7 +190,7 @@ class MetricsReading {
       prometheus::MetricType::Histogram, "perigee_router_ttft_seconds",
       "From a request's head read to the first event with data, without waiting for the request's body."};
   Family gaps_{prometheus::MetricType::Histogram, "perigee_router_event_gap_seconds",
-               "Between two reads of events with data; counted when the request ends."};
+               "Between two reads of events with data."};
 };
 
 std::vector<prometheus::MetricFamily> request_families(

@@ -17,26 +17,6 @@
 
 namespace perigee::router {
 
-// A counter with one writer.
-class Count {
- public:
-  void add(std::uint64_t more) {
-    value_.store(value_.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
-  }
-  [[nodiscard]] std::uint64_t get() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
-
-struct DurationHistogram {
-  std::array<Count, kDurationBuckets> buckets;
-  Count sum_ns;
-
-  void add(Nanos duration);
-  void add(const DurationCounts& counts);
-};
-
 // Of one model of one service.
 struct ModelSeries {
   static constexpr std::size_t kClasses = 6;  // of status codes; 0: none was sent
@@ -50,8 +30,7 @@ struct ModelSeries {
   std::array<Count, kTokens> tokens;
   DurationHistogram added;  // from head to sent, without the waits for the body and for a place
   DurationHistogram queued;
-  DurationHistogram first_event;
-  DurationHistogram gaps;
+  StreamSeries stream;
 };
 
 class ThreadMetrics {
@@ -63,6 +42,8 @@ class ThreadMetrics {
 
   ThreadMetrics();
   void take(const RequestRecord& record);
+  // Where events are counted as they come.
+  [[nodiscard]] StreamSeries& stream(const RequestRecord& record) { return series(record).stream; }
 
  private:
   friend class MetricsReading;
@@ -88,6 +69,7 @@ class ThreadMetrics {
   Table<Reason, kMaxReasons> reasons_;
   Table<Reason, kMaxReasons> shadows_;
   std::string key_;
+  ModelSeries* last_ = nullptr;  // found last: mostly the next one too
 };
 
 // The sum of all threads, as metrics perigee_router_*.

@@ -208,7 +208,7 @@ std::optional<std::uint32_t> Session::absent_id_of_request() const {
 
 // One endpoint after another until one answers or no more may be tried.
 Task<void> Session::attempts() {
-  Relay relay(exchange_, record_, operation_info(operation_->operation).stream);
+  Relay relay(exchange_, record_, thread_.records, operation_info(operation_->operation).stream);
   bool fresh = false;
   while (fresh || pick()) {
     if (!fresh) write_head();
@@ -238,6 +238,7 @@ Task<void> Session::attempts() {
       Attempt attempt(thread_, exchange_, signal_, body_, relay, record_, task);
       end = co_await attempt.run(fresh);
     }
+    endpoint.counters->attempts[static_cast<std::size_t>(end.result)].fetch_add(1, std::memory_order_relaxed);
     const bool again = end.stale && !fresh && body_.rewind();  // outside the budget: no endpoint saw it
     if (!again)
       report(*endpoint.counters, permit_, end.result, snapshot_->settings.breaker, thread_.loop.now());

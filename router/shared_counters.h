@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "router/rtt_window.h"
+
 namespace perigee::router {
 
 inline constexpr std::size_t kCacheLine = 64;
@@ -20,6 +22,7 @@ struct EndpointCounters {
   // Requests sent to it and not over: from before the first octet is sent to after the last one came, or
   // abort.
   alignas(kCacheLine) std::atomic<std::uint32_t> in_flight{0};
+  std::array<std::atomic<std::uint64_t>, 4> attempts{};  // that are over, by AttemptResult
 
   alignas(kCacheLine) std::atomic<std::uint64_t> breaker{0};  // breaker.h packs it
   std::atomic<std::int64_t> retry_after{0};                   // it asked to be left alone until then
@@ -27,6 +30,7 @@ struct EndpointCounters {
   std::atomic<std::uint64_t> breaker_opened{0};               // how often
   std::atomic<std::uint64_t> credential_refused{0};           // how often it answered 401 or 403
   std::atomic<bool> dead{false};  // for its health checks: connecting fails. Writer: the control loop
+  RttWindow rtt;                  // of its connections, as the kernel sees them
 
   alignas(kCacheLine) std::array<std::atomic<std::uint64_t>, kAbsentModels> absent{};  // choose.cc packs them
 };

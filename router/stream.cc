@@ -208,8 +208,8 @@ std::optional<std::chrono::microseconds> Stream::rtt() const {
   tcp_info info{};
   socklen_t size = sizeof info;
   if (::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
-  if (info.tcpi_min_rtt == std::numeric_limits<decltype(info.tcpi_min_rtt)>::max()) return std::nullopt;
-  return std::chrono::microseconds(info.tcpi_min_rtt);
+  if (info.tcpi_rtt == 0) return std::nullopt;
+  return std::chrono::microseconds(info.tcpi_rtt);
 }
 
 IpAddress Stream::peer_address() const { return SocketAddress::of_peer(fd_).address(); }

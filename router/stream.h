@@ -78,7 +78,7 @@ class Stream final : private Watched {
   // Closes in order. After abort() and close() only the destructor may follow.
   void close();
 
-  // Smallest round trip the kernel saw on this connection (windowed); nothing before the first.
+  // The round trip as the kernel sees it on this connection now (smoothed); nothing before the first.
   [[nodiscard]] std::optional<std::chrono::microseconds> rtt() const;
   // Why it failed, for a log: "connect: Connection refused", "certificate verify failed (...)".
   [[nodiscard]] const std::string& failure() const { return failure_; }

@@ -35,8 +35,9 @@ struct Conditions {
 
   struct Endpoint {
     Health health = Health::unknown;
-    Instant since;                       // of the verdict
-    std::optional<std::uint64_t> flows;  // it has now, as the data plane counts them
+    Instant since;                          // of the verdict
+    std::optional<std::uint64_t> flows;     // it has now, as the data plane counts them
+    std::optional<Nanos> connection_rtt{};  // least round trip of this host's own connections to it lately
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };
 

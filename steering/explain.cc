@@ -21,6 +21,7 @@ std::string ms_text(Nanos duration) {
 // "14.20 ms (rtt 14.20 ms)" with the terms that are not 0.
 std::string cost_text(const Cost& cost) {
   std::string terms = cost.known() ? "rtt " + ms_text(*cost.rtt) : "rtt unknown";
+  if (cost.of_connections) terms += " by connections";
   if (cost.declared != Nanos(0)) terms += " + declared " + ms_text(cost.declared);
   if (cost.policy != Nanos(0)) terms += " + policy " + ms_text(cost.policy);
   if (cost.loss != Nanos(0)) terms += " + loss " + ms_text(cost.loss);

@@ -31,10 +31,11 @@ struct Path {
 
 // The terms of a path's cost; the cost is their sum. Without `rtt` the cost is unknown.
 struct Cost {
-  std::optional<Nanos> rtt;  // the window's p50, not below the link's rtt_floor; 0 for a local path
-  Nanos declared{0};         // from the link's peer onward
-  Nanos policy{0};           // the link's `cost`
-  Nanos loss{0};             // penalty
+  std::optional<Nanos> rtt;     // the window's p50, not below the link's rtt_floor; 0 for a local path
+  Nanos declared{0};            // from the link's peer onward
+  Nanos policy{0};              // the link's `cost`
+  Nanos loss{0};                // penalty
+  bool of_connections = false;  // no link measures it: rtt is that of connections, less what is declared
 
   [[nodiscard]] bool known() const { return rtt.has_value(); }
   [[nodiscard]] Nanos total() const { return rtt.value_or(Nanos(0)) + declared + policy + loss; }

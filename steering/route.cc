@@ -55,6 +55,7 @@ struct Members {
   const std::vector<std::size_t>& endpoints;
   const std::vector<std::uint32_t>* weights = nullptr;  // beside them; none: the endpoints' own
   std::optional<Nanos> max_rtt;
+  bool routed = false;  // reached by requests, over kernel sockets
 };
 
 // One of them: its endpoints by the hard constraints, its paths ranked, its tiers put together.
@@ -73,7 +74,9 @@ class Placement {
     std::vector<PathInput> inputs;
     for (const std::size_t pop : pops_of(policy_, members_.endpoints)) {
       for (const Way& way : ways_to(policy_, pop)) {
-        PathInput input{path_of(policy_, pop, way), cost_of(policy_, conditions, way, now), usable(pop)};
+        const Cost cost = members_.routed ? request_cost(policy_, conditions, pop, way, now)
+                                          : cost_of(policy_, conditions, way, now);
+        PathInput input{path_of(policy_, pop, way), cost, usable(pop)};
         if (input.usable == Usable::yes && link_is_down(conditions, way)) input.usable = Usable::link_down;
         if (input.usable == Usable::yes && over_max_rtt(input, previous)) input.usable = Usable::over_max_rtt;
         inputs.push_back(input);
@@ -195,7 +198,7 @@ Route route(const Policy& policy, const Conditions& conditions, const Route& pre
     for (const Policy::Model& model : service.models) {
       const auto place_pool = [&](const Policy::Pool& pool) {
         next.pools.push_back(
-            place({pool.id, pool.endpoints, &pool.weights, service.max_rtt}, previous.pool(pool.id)));
+            place({pool.id, pool.endpoints, &pool.weights, service.max_rtt, true}, previous.pool(pool.id)));
       };
       place_pool(model.pool);
       if (model.canary) place_pool(model.canary->pool);

@@ -58,6 +58,32 @@ Cost cost_of(const Policy& policy, const Conditions& conditions, const Way& way,
   return cost;
 }
 
+std::optional<Nanos> connection_rtt(const Policy& policy, const Conditions& conditions, std::size_t pop) {
+  std::optional<Nanos> least;
+  for (std::size_t i = 0; i < policy.endpoints.size(); ++i) {
+    const auto rtt = policy.endpoints[i].pop == pop ? conditions.endpoint(i).connection_rtt : std::nullopt;
+    if (rtt && (!least || *rtt < *least)) least = rtt;
+  }
+  return least;
+}
+
+Cost request_cost(const Policy& policy, const Conditions& conditions, std::size_t pop, const Way& way,
+                  Instant now) {
+  Cost cost = cost_of(policy, conditions, way, now);
+  if (cost.known() || conditions.dataplane_alive) return cost;
+  const auto least = connection_rtt(policy, conditions, pop);
+  if (!least) return cost;
+  cost.rtt = std::max(*least - cost.declared, Nanos(0));
+  cost.of_connections = true;
+  return cost;
+}
+
+bool disagree(Nanos probes, Nanos connections) {
+  constexpr Nanos kLeast = std::chrono::milliseconds(1);
+  const Nanos apart = probes > connections ? probes - connections : connections - probes;
+  return apart > std::max(kLeast, probes / 5);
+}
+
 bool link_is_down(const Conditions& conditions, const Way& way) {
   return way.link && conditions.dataplane_alive &&
          conditions.link(*way.link).state == telemetry::LinkState::down;

@@ -31,6 +31,19 @@ struct Way {
 // samples and not older than three windows.
 [[nodiscard]] Cost cost_of(const Policy& policy, const Conditions& conditions, const Way& way, Instant now);
 
+// The same for requests, which go over kernel sockets: while no data plane is alive, they are priced by the
+// least round trip of this host's connections to the endpoints of the PoP, whatever way the kernel has for
+// them.
+[[nodiscard]] Cost request_cost(const Policy& policy, const Conditions& conditions, std::size_t pop,
+                                const Way& way, Instant now);
+
+// The least round trip of connections to endpoints of the PoP; absent: none is known.
+[[nodiscard]] std::optional<Nanos> connection_rtt(const Policy& policy, const Conditions& conditions,
+                                                  std::size_t pop);
+// Two measurements of one way that cannot both be right: they differ by more than the larger of 1 ms and 20
+// %.
+[[nodiscard]] bool disagree(Nanos probes, Nanos connections);
+
 [[nodiscard]] bool link_is_down(const Conditions& conditions, const Way& way);
 
 // The PoPs of these endpoints, in the order in which they first come.

@@ -182,5 +182,24 @@ TEST(MetricsTest, PromtoolHasNothingToSay) {
   }
 }
 
+TEST(MetricsTest, ConnectionsAndProbesThatDisagreeAreTold) {
+  using namespace std::chrono_literals;
+  const auto told = [](std::optional<Nanos> rtt, bool alive = true) {
+    Snapshot snapshot = known_snapshot();
+    snapshot.health[0].connection_rtt = rtt;
+    if (!alive) snapshot.conditions.dataplane_alive = false;
+    const std::string text = text_of(snapshot);
+    return lines_with(text, "perigee_endpoint_connection_rtt_seconds") +
+           lines_with(text, "perigee_endpoint_rtt_disagreement");
+  };
+  const std::string labels = "{endpoint=\"mel-1\",pop=\"mel\"} ";
+  const std::string least = "perigee_endpoint_connection_rtt_seconds" + labels;
+  const std::string apart = "perigee_endpoint_rtt_disagreement" + labels;
+  EXPECT_EQ(told(std::nullopt), "");
+  EXPECT_EQ(told(5ms), least + "0.005\n" + apart + "0\n") << "the probes say 4.5 ms";
+  EXPECT_EQ(told(8ms), least + "0.008\n" + apart + "1\n");
+  EXPECT_EQ(told(8ms, false), least + "0.008\n");
+}
+
 }  // namespace
 }  // namespace perigee::gateway::test

@@ -260,6 +260,7 @@ inline constexpr std::string_view kAskStream = R"({"model":"m","stream":true,"me
 // Keeps every record.
 class Records : public RecordSink {
  public:
+  StreamSeries* stream(const RequestRecord& /*record*/) override { return &series; }
   void take(const RequestRecord& record) override {
     const std::lock_guard lock(mutex_);
     records_.push_back(record);
@@ -271,6 +272,8 @@ class Records : public RecordSink {
     EXPECT_TRUE(more_.wait_for(lock, std::chrono::seconds(20), [&] { return records_.size() >= count; }));
     return records_.size() >= count ? records_[count - 1] : RequestRecord{};
   }
+
+  StreamSeries series;  // of all requests
 
  private:
   std::mutex mutex_;

@@ -129,5 +129,45 @@ TEST(RoutedRoute, ExplainSaysWhichModelsThereAre) {
   EXPECT_EQ(forwarded.error().what, "service web is not routed; it has no models");
 }
 
+// Without a data plane requests are priced by what connections see; nothing else is.
+TEST(RoutedRoute, WithoutADataPlaneConnectionsPriceRequests) {
+  World world(kRoutedPolicy + "  chat: {vip: 203.0.113.10:8000, endpoints: [mel-1, mel-2, per-1]}\n");
+  world.conditions.dataplane_alive = false;
+  const auto see = [&](double mel_1, double mel_2, double per) {
+    world.conditions.endpoints[0].connection_rtt = ms(mel_1);
+    world.conditions.endpoints[1].connection_rtt = ms(mel_2);
+    world.conditions.endpoints[2].connection_rtt = ms(per);
+  };
+  world.run(60s);
+  EXPECT_EQ(text_of(world, requests(world, model_of(world).pool).tiers.at(0)), "mel-1/a=100 mel-2/a=50")
+      << "the policy's order, while nothing is known";
+  const std::string forwarded = world.tier(0);
+  see(20, 25, 5);
+  world.run(60s);
+  EXPECT_EQ(text_of(world, requests(world, model_of(world).pool).tiers.at(0)), "per-1/p=20");
+  EXPECT_EQ(world.tier(0), forwarded) << "the table stays";
+  const auto explained =
+      explain(world.policy, world.route, "ai", kClient, std::nullopt, world.now, "llama").value();
+  for (const ExplainedCandidate& candidate : explained.candidates) {
+    EXPECT_TRUE(candidate.cost.of_connections) << candidate.endpoint;
+    EXPECT_EQ(candidate.cost.rtt.value() + candidate.cost.declared, candidate.pop == "per" ? ms(5) : ms(20))
+        << "the least of its PoP";
+  }
+  EXPECT_NE(explained.candidates.back().verdict.find("by connections"), std::string::npos);
+  world.conditions.dataplane_alive = true;
+  world.all_measured();
+  world.run(90s);
+  EXPECT_EQ(text_of(world, requests(world, model_of(world).pool).tiers.at(0)), "mel-1/a=100 mel-2/a=50")
+      << "probes come first";
+}
+
+TEST(RoutedRoute, TwoMeasurementsDisagreeBeyondBothBounds) {
+  EXPECT_FALSE(disagree(ms(2), ms(3)));
+  EXPECT_TRUE(disagree(ms(2), ms(3.1)));
+  EXPECT_TRUE(disagree(ms(3.1), ms(2)));
+  EXPECT_FALSE(disagree(ms(100), ms(119)));
+  EXPECT_TRUE(disagree(ms(100), ms(121)));
+}
+
 }  // namespace
 }  // namespace perigee
