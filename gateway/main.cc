@@ -1,5 +1,6 @@
 // perigee-gateway: builds every part and shows how they are wired. Two threads: control (ticks, health
 // checks, changes of policy, signals) and admin (HTTP); they meet in the snapshot cell.
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -110,6 +111,13 @@ void raise_descriptor_limit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Bodies of requests come and go by the hundred. To give their memory back to the system each time and have
+// it anew costs twice as much as all else that is done with a prompt of 220 KB.
+void keep_freed_memory() {
+  ::mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);    // above what is held of a body: that comes from a heap
+  ::mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024);  // free at the top of a heap; half of what bodies may hold
+}
+
 // Until what is served now is over, its time is over, or a second signal comes.
 asio::awaitable<void> drain(asio::io_context& io, RouterRouting& routing, const bool& hurry) {
   const Instant deadline = monotonic_now() + routing.drain_deadline();
@@ -168,6 +176,7 @@ ExitStatus run(const Arguments& arguments) {
     return kFailed;
   }
   raise_descriptor_limit();
+  keep_freed_memory();
   std::signal(SIGPIPE, SIG_IGN);
   log.write(LogLevel::info, "starting", {{"version", kVersion}, {"policy", arguments.policy}});
 
