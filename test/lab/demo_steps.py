@@ -132,9 +132,9 @@ class Demo:
 
     def kill_nearest(self):
         self.step("the process of mel-1 is killed")
+        call = routed.call_on(self.lab, "mel-1", 60 * drive.TOKENS_PER_S)
         before_ns = drive.now_ns()
         table = self.lab.telemetry().in_force()
-        call = routed.call_on(self.lab, "mel-1", 60 * drive.TOKENS_PER_S)
         self.lab.kill_endpoint("mel-1")
         self.answer_breaks_off(call)
         after = observe.wait_for("a table without mel-1", lambda: self._newer_table(table))
