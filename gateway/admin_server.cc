@@ -291,12 +291,15 @@ Result<tcp::endpoint> parse_endpoint(const std::string& text) {
   return tcp::endpoint{address, port};
 }
 
-// Whether a living process answers on the socket file; a dead one's file may be removed.
-bool answers(asio::io_context& io, const std::string& path) {
+// Why the socket file is not ours to remove, or nothing: a dead process left it (unix(7): connection
+// refused).
+std::string why_taken(asio::io_context& io, const std::string& path) {
   local::socket probe(io);
   boost::system::error_code error;
   probe.connect(local::endpoint(path), error);
-  return !error;
+  if (!error) return "another process serves this socket";
+  if (error == asio::error::connection_refused) return {};
+  return "is there already, and it is not known whether a process serves it: " + error.message();
 }
 
 }  // namespace
@@ -327,7 +330,7 @@ Result<void> AdminServer::listen_unix(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) == 0) {
     if (!S_ISSOCK(status.st_mode)) return Error{path, "is there already, and no socket"};
-    if (answers(state_->io, path)) return Error{path, "another process serves this socket"};
+    if (std::string why = why_taken(state_->io, path); !why.empty()) return Error{path, std::move(why)};
     ::unlink(path.c_str());
   }
   boost::system::error_code error;

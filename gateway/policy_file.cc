@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "contract/directory.h"
 
@@ -70,17 +72,24 @@ Result<std::string> PolicyFile::read() const {
   return Result<std::string>(boost::system::in_place_value, std::move(text));
 }
 
+std::string PolicyFile::target() const {
+  std::error_code missing;
+  std::filesystem::path real = std::filesystem::canonical(path_, missing);
+  return missing ? path_ : real.string();
+}
+
 Result<void> PolicyFile::replace(std::string_view text) const {
+  const std::string path = target();
   struct stat status {};
-  const bool exists = ::stat(path_.c_str(), &status) == 0;
+  const bool exists = ::stat(path.c_str(), &status) == 0;
   const mode_t mode = exists ? (status.st_mode & 07777U) : kNewFileMode;
 
-  const std::string fresh = path_ + ".new";
+  const std::string fresh = path + ".new";
   if (auto written = write_new(fresh, text, mode); !written) return written;
   if (exists) {
-    const std::string kept = path_ + ".keep";
+    const std::string kept = path + ".keep";
     ::unlink(kept.c_str());
-    if (::link(path_.c_str(), kept.c_str()) != 0) {
+    if (::link(path.c_str(), kept.c_str()) != 0) {
       // Linux allows no link to another user's file, as one that root edited (fs.protected_hardlinks).
       const auto before = read();
       if (!before) return before.error();
@@ -92,16 +101,17 @@ Result<void> PolicyFile::replace(std::string_view text) const {
   } else {
     ::unlink(previous_path().c_str());  // of another time: not what put_back() should find
   }
-  if (::rename(fresh.c_str(), path_.c_str()) != 0) return failed(path_, "replace the policy");
-  flush_directory_of(path_);
+  if (::rename(fresh.c_str(), path.c_str()) != 0) return failed(path, "replace the policy");
+  flush_directory_of(path);
   return {};
 }
 
 Result<void> PolicyFile::put_back() const {
-  const bool was_there = ::rename(previous_path().c_str(), path_.c_str()) == 0;
-  const bool restored = was_there || (errno == ENOENT && ::unlink(path_.c_str()) == 0);
-  if (!restored) return failed(path_, "put the policy back");
-  flush_directory_of(path_);
+  const std::string path = target();
+  const bool was_there = ::rename(previous_path().c_str(), path.c_str()) == 0;
+  const bool restored = was_there || (errno == ENOENT && ::unlink(path.c_str()) == 0);
+  if (!restored) return failed(path, "put the policy back");
+  flush_directory_of(path);
   return {};
 }
 

@@ -19,7 +19,9 @@ class PolicyFile {
   explicit PolicyFile(std::string path) : path_(std::move(path)) {}
 
   [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] std::string previous_path() const { return path_ + ".previous"; }
+  // The file itself, where path() is a symbolic link: that is what is replaced, and the link stays.
+  [[nodiscard]] std::string target() const;
+  [[nodiscard]] std::string previous_path() const { return target() + ".previous"; }
 
   // The whole text. An error (missing, unreadable, not regular, too large) has the path in `where`.
   [[nodiscard]] Result<std::string> read() const;

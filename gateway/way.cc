@@ -8,7 +8,8 @@ std::vector<Way> ways_to_endpoints(const Policy& policy,
   if (!telemetry) return ways;
   for (std::size_t i = 0; i < ways.size(); ++i) {
     const std::size_t pop = policy.endpoints[i].pop;
-    ways[i] = {pop == policy.own_pop, telemetry->incarnation, telemetry->heartbeat};
+    ways[i] = {pop == policy.own_pop, telemetry->incarnation, telemetry->heartbeat,
+               kHeartbeatLate + policy.steering.tick};
     for (const Policy::Link& link : policy.links) {
       const telemetry::LinkSample* sample = telemetry->link(link.id);
       if (sample == nullptr || !policy.onward(link, pop)) continue;
@@ -23,7 +24,7 @@ std::vector<Way> ways_to_endpoints(const Policy& policy,
 bool blames_endpoint(CheckFinding finding, const Way& before, const Way& after, Instant now) {
   if (finding == CheckFinding::not_made) return false;
   if (finding != CheckFinding::timeout && finding != CheckFinding::unreachable) return true;
-  return before.open && after.open && before.changes == after.changes && now - after.seen < kHeartbeatSeen;
+  return before.open && after.open && before.changes == after.changes && now - after.seen < after.fresh;
 }
 
 }  // namespace perigee::gateway

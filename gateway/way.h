@@ -18,12 +18,13 @@ struct Way {
   bool open = false;          // some link that leads to its PoP is up
   std::uint64_t changes = 0;  // another value once such a link changed its state or the data plane is another
   Instant seen;               // the data plane's heartbeat
+  Nanos fresh{0};             // how long after it the data plane counts as seen
   friend bool operator==(const Way&, const Way&) = default;
 };
 
-// A heartbeat older than this was not seen: it is stored every 100 ms, looked at every tick of 100 ms, and as
-// much again is for a busy machine.
-inline constexpr Nanos kHeartbeatSeen = std::chrono::milliseconds(300);
+// A heartbeat is stored every 100 ms and looked at every tick of the policy; as much again as the first is
+// for a busy machine. An older one was not seen.
+inline constexpr Nanos kHeartbeatLate = std::chrono::milliseconds(200);  // besides the tick
 
 // For each endpoint of `policy`, in its order. Without a data plane no way is open.
 std::vector<Way> ways_to_endpoints(const Policy& policy, const std::optional<telemetry::Snapshot>& telemetry);

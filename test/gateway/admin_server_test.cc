@@ -52,6 +52,15 @@ class AdminServerTest : public testing::Test {
     ::shutdown(client.fd(), SHUT_WR);
     return client.read_all();
   }
+  // A socket of `type` that has our path.
+  [[nodiscard]] Socket bound(int type) const {
+    Socket socket(::socket(AF_UNIX, type, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, socket_.c_str(), sizeof address.sun_path - 1);
+    EXPECT_EQ(::bind(socket.fd(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    return socket;
+  }
   static std::string with_host(const std::string& host) {
     return "GET /x HTTP/1.1\r\nHost: " + host + "\r\nConnection: close\r\n\r\n";
   }
@@ -190,15 +199,17 @@ TEST_F(AdminServerTest, WillNotTakeWhatIsInUse) {
 }
 
 TEST_F(AdminServerTest, ReplacesTheSocketOfADeadProcess) {
-  {
-    Socket dead(::socket(AF_UNIX, SOCK_STREAM, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, socket_.c_str(), sizeof address.sun_path - 1);
-    ASSERT_EQ(::bind(dead.fd(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-  }
+  { const Socket dead = bound(SOCK_STREAM); }
   start();
   EXPECT_TRUE(has(ask_unix(with_host("x")), "200 OK"));
+}
+
+TEST_F(AdminServerTest, LeavesASocketAloneThatMayBeInUse) {
+  const Socket other = bound(SOCK_DGRAM);  // connect() does not answer "refused"
+  AdminServer server(io_, echo, log_);
+  EXPECT_FALSE(server.listen_unix(socket_));
+  struct stat status {};
+  EXPECT_EQ(::stat(socket_.c_str(), &status), 0);
 }
 
 }  // namespace

@@ -61,6 +61,20 @@ TEST_F(PolicyFileTest, KeepsAFileThatAnotherUserOwns) {
   EXPECT_EQ(Surroundings::contents(file_.previous_path()), "of root");
 }
 
+TEST_F(PolicyFileTest, ReplacesWhatASymbolicLinkLeadsTo) {
+  around_.write_policy("one");
+  const std::string link = around_.path() + "/link.yaml";
+  ASSERT_EQ(::symlink(around_.policy_file().c_str(), link.c_str()), 0);
+  const PolicyFile through(link);
+  ASSERT_TRUE(through.replace("two"));
+  EXPECT_EQ(file_.read().value(), "two");
+  struct stat status {};
+  ASSERT_EQ(::lstat(link.c_str(), &status), 0);
+  EXPECT_TRUE(S_ISLNK(status.st_mode));
+  ASSERT_TRUE(through.put_back());
+  EXPECT_EQ(file_.read().value(), "one");
+}
+
 TEST_F(PolicyFileTest, PuttingBackNothingRemovesTheFile) {
   std::ofstream(file_.previous_path()) << "of another time";
   ASSERT_TRUE(file_.replace("first"));

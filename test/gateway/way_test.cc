@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 using telemetry::LinkState;
 using test::kNow;
 
-const Way kGood{true, 7, kNow - 100ms};
+const Way kGood{true, 7, kNow - 100ms, 300ms};
 
 TEST(BlamesEndpoint, AnAnswerWhateverTheWayWas) {
   for (std::size_t i = 0; i < kCheckFindingCount; ++i) {
@@ -56,6 +56,7 @@ TEST(WaysToEndpoints, FollowTheLinksThatLeadThere) {
   const Way before = ways()[0];
   EXPECT_TRUE(before.open);
   EXPECT_EQ(before.seen, snapshot.telemetry->heartbeat);
+  EXPECT_EQ(before.fresh, kHeartbeatLate + snapshot.policy->steering.tick);  // slow ticks look less often
   telemetry::LinkSample& link = snapshot.telemetry->links[0];
   for (const LinkState state : {LinkState::down, LinkState::unknown}) {
     link.state = state;
