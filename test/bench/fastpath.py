@@ -8,7 +8,7 @@ import subprocess
 
 from report import at_most, median, spread, table
 
-STAGES = ["parse", "classify", "hash", "prefetch", "forward"]
+STAGES = ["parse", "classify", "forward"]
 
 
 def run(build_dir, rounds):
