@@ -144,17 +144,40 @@ std::string_view find_response_id(std::string_view json) {
 void UsageFinder::feed(std::string_view octets) {
   std::size_t at = 0;
   while (at < octets.size()) {
-    const std::size_t next = next_of_interest(octets, at);
+    if (depth_ > 1 && !collecting_) {
+      at = pass_nested(octets, at);
+      continue;
+    }
+    const std::size_t next = in_string_ && !escaped_ ? find_octet<StringEnds>(octets, at) : at;
     keep(octets.substr(at, next - at));
     at = next;
     if (at < octets.size()) take(octets[at++]);
   }
 }
 
-// Those before it only belong to a string, or to what is below the top level.
-std::size_t UsageFinder::next_of_interest(std::string_view octets, std::size_t at) const {
-  if (in_string_) return escaped_ ? at : find_octet<StringEnds>(octets, at);
-  return depth_ > 1 ? find_octet<StructureOctets>(octets, at) : at;
+// Below the top level nothing is kept: only what opens and closes is looked at.
+std::size_t UsageFinder::pass_nested(std::string_view octets, std::size_t at) {
+  while (depth_ > 1 && at < octets.size()) {
+    if (std::exchange(escaped_, false)) {
+      ++at;
+      continue;
+    }
+    at = in_string_ ? find_octet<StringEnds>(octets, at) : find_octet<StructureOctets>(octets, at);
+    if (at < octets.size()) pass(octets[at++]);
+  }
+  return at;
+}
+
+void UsageFinder::pass(char octet) {
+  if (octet == '"') {
+    in_string_ = !in_string_;
+  } else if (in_string_) {
+    escaped_ = true;
+  } else if (octet == '{' || octet == '[') {
+    ++depth_;
+  } else {
+    --depth_;
+  }
 }
 
 void UsageFinder::keep(std::string_view octets) {

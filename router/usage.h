@@ -42,7 +42,8 @@ class UsageFinder {
   [[nodiscard]] std::string_view id() const { return id_; }  // as written; empty: not seen, or not wanted
 
  private:
-  [[nodiscard]] std::size_t next_of_interest(std::string_view octets, std::size_t at) const;
+  std::size_t pass_nested(std::string_view octets, std::size_t at);
+  void pass(char octet);
   void keep(std::string_view octets);
   void take(char octet);
   void end_string();
