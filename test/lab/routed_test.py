@@ -1,5 +1,7 @@
 """Requests of OpenAI clients through the gateway: over the link that won, away from what fails, and never hanging."""
 
+import json
+
 import lab_case
 import observe
 import routed
@@ -11,6 +13,15 @@ LONG = 3000  # tokens: a minute
 
 
 class RoutedTest(lab_case.LabCase):
+    def setUp(self):
+        # Links come up one after the other, and what switched holds for a while.
+        wait_for("requests go to mel over syd-mel-a", self.calm, patience=90, every=0.2)
+
+    def calm(self):
+        said = self.lab.perigee("services", "--json")
+        active = json.loads(said.stdout)["routed"][0]["models"][0]["active"] if said.returncode == 0 else []
+        return {(one["endpoint"], one["link"]) for one in active} == {(name, "syd-mel-a") for name in NEAR}
+
     def called(self, tokens=10):
         """A call that must be answered whole."""
         call = routed.Call(self.lab, tokens).wait()
