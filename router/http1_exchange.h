@@ -36,8 +36,11 @@ class Http1Exchange final : public Exchange {
   [[nodiscard]] bool reusable() const;
   // From now on answers say that the connection closes.
   void close_after_answer() { keep_alive_ = false; }
-  // The answer broke off, and its end is that of the connection: only a reset tells the client.
-  [[nodiscard]] bool must_reset() const { return abandoned_ && answer_body_ == BodyKind::until_close; }
+  // The answer broke off, and its end is that of the connection: only a reset tells the client. Or the client
+  // does not take it: closed in order, the kernel would hold megabytes for it for as long as it likes.
+  [[nodiscard]] bool must_reset() const {
+    return abandoned_ && (answer_body_ == BodyKind::until_close || unsent() > 0);
+  }
   // Drops the body's octets that have come, at most `limit`; false: nothing more to wait for.
   bool drain(std::size_t& limit);
 

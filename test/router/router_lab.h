@@ -95,6 +95,8 @@ class Peer {
     read_some();
     return seen_.size() - before;
   }
+  // What comes within so many milliseconds.
+  void read_for(int milliseconds) { read_some(milliseconds); }
   // Everything to the end.
   const std::string& read_all() {
     while (read_some()) {
@@ -144,9 +146,9 @@ class Peer {
  private:
   static constexpr int kPatienceMs = 30'000;  // of a slow machine; what hangs hangs longer
 
-  bool read_some() {
+  bool read_some(int patience_ms = kPatienceMs) {
     pollfd wait{fd_, POLLIN, 0};
-    if (fd_ < 0 || ((ssl_ == nullptr || SSL_pending(ssl_) == 0) && ::poll(&wait, 1, kPatienceMs) != 1))
+    if (fd_ < 0 || ((ssl_ == nullptr || SSL_pending(ssl_) == 0) && ::poll(&wait, 1, patience_ms) != 1))
       return false;
     char octets[16384];
     const ssize_t got =
