@@ -27,15 +27,15 @@ namespace perigee {
 
 struct ForwardResult {
   enum class Verdict : std::uint8_t {
-  send,        // rewritten in place (IP and above; TTL decremented); it leaves by `egress`
-      refuse,  // unchanged; build_refusal(packet, answer, ...) goes back over packet.in; `reason` is counted
-      drop,    // unchanged; `reason` is counted. The worker answers with an ICMP error where the reason is
-               // ttl_exceeded, or mtu_exceeded: too long for `egress`
-};
-Verdict verdict = Verdict::drop;
-DropReason reason = DropReason::no_flow;
-Answer answer = Answer::none;
-Egress egress;  // of the table in force
+    send,    // rewritten in place (IP and above; TTL decremented); it leaves by `egress`
+    refuse,  // unchanged; build_refusal(packet, answer, ...) goes back over packet.in; `reason` is counted
+    drop,    // unchanged; `reason` is counted. The worker answers with an ICMP error where the reason is
+             // ttl_exceeded, or mtu_exceeded: too long for `egress`
+  };
+  Verdict verdict = Verdict::drop;
+  DropReason reason = DropReason::no_flow;
+  Answer answer = Answer::none;
+  Egress egress;  // of the table in force
 };
 
 // A packet to forward, and what became of it.
