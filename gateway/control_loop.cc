@@ -1,8 +1,11 @@
 #include "gateway/control_loop.h"
 
+#include <fcntl.h>
+
 #include <random>
 #include <utility>
 
+#include "contract/handed_lock.h"
 #include "gateway/routed_pools.h"
 #include "gateway/switch_log.h"
 #include "steering/table_compiler.h"
@@ -55,10 +58,13 @@ Conditions conditions_of(const Policy& policy, const telemetry::Snapshot* teleme
   return conditions;
 }
 
-Result<ControlLoop> ControlLoop::open(Places places, const Log& log, SnapshotCell& cell) {
+Descriptor ControlLoop::lock() const { return Descriptor(::fcntl(lock_.get(), F_DUPFD_CLOEXEC, 0)); }
+
+Result<ControlLoop> ControlLoop::open(Places places, const Log& log, SnapshotCell& cell, Descriptor handed) {
   auto directory = open_directory(places.table_directory);
   if (!directory) return directory.error();
-  auto lock = lock_directory(*directory, places.table_directory);
+  auto lock = handed.valid() ? take_over_lock(*directory, places.table_directory, std::move(handed))
+                             : lock_directory(*directory, places.table_directory);
   if (!lock) return lock.error();
   ControlLoop loop(std::move(places), log, cell, std::move(*directory), std::move(*lock));
   loop.take_table_in_force();

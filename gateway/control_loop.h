@@ -35,7 +35,11 @@ class ControlLoop {
   // Takes the table directory's lock, and the table in force from it. Errors: the directory does not pass the
   // checks of directory.h, or another gateway holds it (named). A table that cannot be read is no error: it
   // is logged, and the next one replaces it.
-  static Result<ControlLoop> open(Places places, const Log& log, SnapshotCell& cell);
+  // `handed`: the lock as the process before held it, instead of taking it.
+  static Result<ControlLoop> open(Places places, const Log& log, SnapshotCell& cell, Descriptor handed = {});
+
+  // A copy of the lock, for the next process.
+  [[nodiscard]] Descriptor lock() const;
 
   // From the next tick on, `policy` (or none) is in force. Steering's memory is kept; when there is none yet,
   // it is rebuilt from the table in force, so that a restart moves no traffic. Returns the policy's revision.

@@ -73,7 +73,16 @@ asio::awaitable<void> ControlService::tick_forever() {
   }
 }
 
+bool ControlService::hold() {
+  if (*changing_) return false;
+  *changing_ = held_ = true;
+  return true;
+}
+
+void ControlService::let_go() { *changing_ = held_ = false; }
+
 void ControlService::tick() {
+  if (held_) return;
   std::vector<EndpointHealth> health = checker_.report();
   if (routing_ != nullptr && loop_.policy()) {
     const auto rtts = routing_->connection_rtts(*loop_.policy());

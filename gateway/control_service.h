@@ -54,6 +54,10 @@ class ControlService {
   // The same from the configured file as it is now.
   boost::asio::awaitable<Change> reload();
 
+  // Decides nothing, writes no table and takes no change, until let_go(). False: a change is under way.
+  [[nodiscard]] bool hold();
+  void let_go();
+
   // Not ready from now on; deciding goes on.
   void stopping();
 
@@ -86,6 +90,7 @@ class ControlService {
   Nanos acknowledge_within_;
   HealthChecker checker_;
   boost::asio::steady_timer timer_;
+  bool held_ = false;
   std::shared_ptr<bool> changing_ = std::make_shared<bool>(false);  // one change at a time
 };
 

@@ -11,12 +11,15 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/program_options.hpp>
 #include <csignal>
+#include <future>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include "gateway/admin.h"
 #include "gateway/admin_server.h"
 #include "gateway/control_service.h"
+#include "gateway/handover.h"
 #include "gateway/log.h"
 #include "gateway/routing.h"
 #include "gateway/spawned.h"
@@ -39,6 +42,7 @@ constexpr int kLastLooks = 50;
 struct Arguments {
   std::string policy;
   ControlLoop::Places places;
+  std::string handover;
   LogLevel log_level = LogLevel::info;
   bool check = false;
 };
@@ -57,6 +61,8 @@ boost::system::result<Arguments, ExitStatus> parse_arguments(int argc, char** ar
       "where the data plane writes what it measured");
   add("dataplane-owner", options::value(&owner)->value_name("UID"),
       "user that may own the telemetry, besides ours and root");
+  add("handover", options::value(&arguments.handover)->value_name("SOCKET"),
+      "take the place of the gateway that serves there, if one does, and be replaced there in turn");
   add("log-level", options::value(&log_level)->default_value("info")->value_name("LEVEL"),
       "debug, info, warning or error");
   add("check", "say whether the policy is valid, and leave (0 valid, 2 invalid)");
@@ -157,6 +163,39 @@ asio::awaitable<void> obey(asio::signal_set& signals, ControlService& service, R
   }
 }
 
+// What an upgrade does to this process.
+class ThisGateway final : public Predecessor {
+ public:
+  ThisGateway(ControlService& service, RouterRouting& routing, AdminServer& server,
+              asio::io_context& admin_io)
+      : service_(service), routing_(routing), server_(server), admin_io_(admin_io) {}
+
+  std::vector<Descriptor> give() override {
+    std::vector<Descriptor> out;
+    if (!service_.hold()) return out;
+    out.push_back(service_.loop().lock());
+    for (Descriptor& socket : routing_.sockets()) out.push_back(std::move(socket));
+    return out;
+  }
+  void keep() override { service_.let_go(); }
+  void leave() override {
+    std::promise<void> closed;
+    asio::post(admin_io_, [this, &closed] {
+      server_.close();
+      closed.set_value();
+    });
+    closed.get_future().wait();
+    asio::co_spawn(service_.io(), drain(service_.io(), routing_, hurry_), kOrEnd);
+  }
+
+ private:
+  ControlService& service_;
+  RouterRouting& routing_;
+  AdminServer& server_;
+  asio::io_context& admin_io_;
+  const bool hurry_ = false;
+};
+
 Result<void> listen(AdminServer& server, const Policy::Admin& admin, const Log& log) {
   const std::string host =
       admin.listen_address.is_v4() ? admin.listen_address.text() : "[" + admin.listen_address.text() + "]";
@@ -167,40 +206,10 @@ Result<void> listen(AdminServer& server, const Policy::Admin& admin, const Log& 
   return {};
 }
 
-ExitStatus run(const Arguments& arguments) {
-  const Log log(arguments.log_level);
-  SnapshotCell cell;
-  auto loop = ControlLoop::open(arguments.places, log, cell);
-  if (!loop) {
-    log.write(LogLevel::error, "cannot_start", {{"reason", loop.error().text()}});
-    return kFailed;
-  }
-  raise_descriptor_limit();
-  keep_freed_memory();
-  std::signal(SIGPIPE, SIG_IGN);
-  log.write(LogLevel::info, "starting", {{"version", kVersion}, {"policy", arguments.policy}});
-
-  // Destroyed in reverse: a change in flight on control_io holds the admin coroutine that waits for it.
-  asio::io_context admin_io(1);
-  asio::io_context control_io(1);
-  asio::signal_set signals(control_io, SIGHUP, SIGTERM, SIGINT);  // from here on none is lost or kills
-  RouterRouting routing(log);
-  ControlService service(control_io, std::move(*loop), PolicyFile(arguments.policy), log,
-                         ControlService::kAcknowledgeWithin, &routing);
-  Admin admin(cell, service, log, [&routing] { return routing.families(); });
-  AdminServer server(
-      admin_io, [&admin](AdminRequest request) { return admin.handle(std::move(request)); }, log);
-
-  service.start();
-  const auto& policy = service.loop().policy();
-  if (auto opened = listen(server, policy ? policy->admin : Policy::Admin{}, log); !opened) {
-    log.write(LogLevel::error, "cannot_start", {{"reason", opened.error().text()}});
-    return kFailed;
-  }
-  asio::co_spawn(control_io, obey(signals, service, routing, log), kOrEnd);
-  // Neither thread goes on without the other.
+// Neither thread goes on without the other.
+ExitStatus serve(asio::io_context& control_io, asio::io_context& admin_io, const Log& log) {
   std::atomic<bool> failed = false;
-  const auto serve = [&](asio::io_context& io, const char* thread) {
+  const auto run_all = [&](asio::io_context& io, const char* thread) {
     try {
       io.run();
     } catch (const std::exception& thrown) {
@@ -210,10 +219,58 @@ ExitStatus run(const Arguments& arguments) {
     control_io.stop();
     admin_io.stop();
   };
-  std::thread admin_thread([&] { serve(admin_io, "admin"); });
-  serve(control_io, "control");
+  std::thread admin_thread([&] { run_all(admin_io, "admin"); });
+  run_all(control_io, "control");
   admin_thread.join();
   return failed ? kFailed : kOk;
+}
+
+ExitStatus run(const Arguments& arguments) {
+  const Log log(arguments.log_level);
+  SnapshotCell cell;
+  const auto cannot_start = [&log](const std::string& reason) {
+    log.write(LogLevel::error, "cannot_start", {{"reason", reason}});
+    return kFailed;
+  };
+  std::optional<Handover> before;
+  if (!arguments.handover.empty()) {
+    auto asked = Handover::ask(arguments.handover);
+    if (!asked) return cannot_start(asked.error().text());
+    before = std::move(*asked);
+  }
+  auto loop = ControlLoop::open(arguments.places, log, cell, before ? before->take_lock() : Descriptor());
+  if (!loop) return cannot_start(loop.error().text());
+  raise_descriptor_limit();
+  keep_freed_memory();
+  std::signal(SIGPIPE, SIG_IGN);
+  log.write(LogLevel::info, "starting", {{"version", kVersion}, {"policy", arguments.policy}});
+
+  // Destroyed in reverse: a change in flight on control_io holds the admin coroutine that waits for it.
+  asio::io_context admin_io(1);
+  asio::io_context control_io(1);
+  asio::signal_set signals(control_io, SIGHUP, SIGTERM, SIGINT);  // from here on none is lost or kills
+  RouterRouting routing(log, before ? before->take_sockets() : std::vector<Descriptor>());
+  ControlService service(control_io, std::move(*loop), PolicyFile(arguments.policy), log,
+                         ControlService::kAcknowledgeWithin, &routing);
+  Admin admin(cell, service, log, [&routing] { return routing.families(); });
+  AdminServer server(
+      admin_io, [&admin](AdminRequest request) { return admin.handle(std::move(request)); }, log);
+
+  service.start();
+  const auto& policy = service.loop().policy();
+  if (before) {  // without a policy it would serve less than the one before, which then goes on
+    if (!policy) return cannot_start("the policy is invalid");
+    if (auto ready = before->ready(); !ready) return cannot_start(ready.error().text());
+  }
+  if (auto opened = listen(server, policy ? policy->admin : Policy::Admin{}, log); !opened)
+    return cannot_start(opened.error().text());
+  ThisGateway gateway(service, routing, server, admin_io);
+  HandoverServer handover(control_io, gateway, log);
+  if (!arguments.handover.empty())
+    if (auto opened = handover.listen(arguments.handover); !opened)
+      return cannot_start(opened.error().text());
+  asio::co_spawn(control_io, obey(signals, service, routing, log), kOrEnd);
+  return serve(control_io, admin_io, log);
 }
 
 }  // namespace

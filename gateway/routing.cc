@@ -13,6 +13,7 @@ std::vector<std::string> RouterRouting::prepare(const std::shared_ptr<const Poli
     auto evidence = std::make_unique<router::Evidence>(threads);
     auto router = router::Router::create(evidence->sinks());
     if (!router) return {router.error().text()};
+    (*router)->inherit(std::move(inherited_));
     const std::lock_guard lock(mutex_);
     evidence_ = std::move(evidence);
     router_ = std::move(*router);
@@ -58,6 +59,10 @@ void RouterRouting::drain() {
   if (router_ == nullptr) return;
   log_.write(LogLevel::info, "router_draining", {{"connections", router_->connections()}});
   router_->drain();
+}
+
+std::vector<Descriptor> RouterRouting::sockets() {
+  return router_ == nullptr ? std::vector<Descriptor>() : router_->sockets();
 }
 
 void RouterRouting::end_drain() {

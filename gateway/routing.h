@@ -18,13 +18,18 @@ namespace perigee::gateway {
 
 class RouterRouting final : public Routing {
  public:
-  explicit RouterRouting(const Log& log) : log_(log) {}
+  // `inherited`: listening sockets of the process before.
+  explicit RouterRouting(const Log& log, std::vector<Descriptor> inherited = {})
+      : log_(log), inherited_(std::move(inherited)) {}
 
   // The number of threads is that of the first policy with listeners, until a restart.
   std::vector<std::string> prepare(const std::shared_ptr<const Policy>& policy) override;
   void follow(const std::shared_ptr<const Policy>& policy, const Route& route) override;
 
   std::vector<std::optional<Nanos>> connection_rtts(const Policy& policy) override;
+
+  // Copies of the listening sockets, for the next process.
+  [[nodiscard]] std::vector<Descriptor> sockets();
 
   // Takes no more connections; those there are close after the request they serve.
   void drain();
@@ -40,6 +45,7 @@ class RouterRouting final : public Routing {
   std::vector<std::string> open_log(const std::shared_ptr<const Policy>& policy);
 
   const Log& log_;
+  std::vector<Descriptor> inherited_;
   Nanos drain_deadline_{};
   std::shared_ptr<const Policy> followed_;
   std::shared_ptr<const Policy> log_of_;  // whose access log is open

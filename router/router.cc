@@ -5,6 +5,7 @@
 #include "contract/directory.h"
 #include "router/keys.h"
 #include "router/secret_file.h"
+#include "router/socket_address.h"
 
 namespace perigee::router {
 namespace {
@@ -118,10 +119,35 @@ std::vector<Error> Router::open_listeners(const Policy& policy, const RouterMate
     limits.push_back(limit);
   }
   std::vector<Error> errors;
-  for (const auto& thread : threads_) {
-    if (auto opened = thread->prepare(snapshot, limits).get(); !opened) errors.push_back(opened.error());
+  auto inherited = share_inherited(policy);
+  for (std::size_t i = 0; i < threads_.size(); ++i) {
+    auto opened = threads_[i]->prepare(snapshot, limits, std::move(inherited[i])).get();
+    if (!opened) errors.push_back(opened.error());
   }
   return errors;
+}
+
+// Every socket has a queue of its own: with fewer threads than before, some threads take several.
+std::vector<std::vector<std::vector<Descriptor>>> Router::share_inherited(const Policy& policy) {
+  std::vector<std::vector<std::vector<Descriptor>>> shares(threads_.size());
+  for (auto& share : shares) share.resize(policy.listeners.size());
+  std::vector<std::size_t> next(policy.listeners.size());
+  for (Descriptor& socket : std::exchange(inherited_, {})) {
+    const SocketAddress at = SocketAddress::of_socket(socket.get());
+    for (std::size_t i = 0; i < policy.listeners.size(); ++i) {
+      if (policy.listeners[i].address != at.address() || policy.listeners[i].port != at.port()) continue;
+      shares[next[i]++ % shares.size()][i].push_back(std::move(socket));
+      break;
+    }
+  }
+  return shares;
+}
+
+std::vector<Descriptor> Router::sockets() {
+  std::vector<Descriptor> out;
+  for (const auto& thread : threads_)
+    for (Descriptor& socket : thread->sockets().get()) out.push_back(std::move(socket));
+  return out;
 }
 
 bool Router::ready_for(const std::shared_ptr<const Policy>& policy) const {

@@ -17,6 +17,12 @@ class Router {
   // the system gives no descriptors.
   static Result<std::unique_ptr<Router>> create(const std::vector<RecordSink*>& sinks);
 
+  // Listening sockets of the process before, before the first prepare(): listeners of their addresses take
+  // them, with the connections that wait in them. What no listener takes is closed.
+  void inherit(std::vector<Descriptor> sockets) { inherited_ = std::move(sockets); }
+  // Copies of all listening sockets, for the next process.
+  [[nodiscard]] std::vector<Descriptor> sockets();
+
   // Loads what `policy` names (certificates, credentials, keys) and opens the listeners that are new in it.
   // Nothing changes before publish(); an error, one for each thing that is wrong, leaves all as it was.
   [[nodiscard]] std::vector<Error> prepare(const std::shared_ptr<const Policy>& policy, Instant now);
@@ -44,6 +50,8 @@ class Router {
   [[nodiscard]] RouterMaterial load(const Policy& policy, std::vector<Error>& errors) const;
   [[nodiscard]] std::vector<Error> open_listeners(const Policy& policy, const RouterMaterial& material,
                                                   Instant now);
+  // Of each thread: of each listener of `policy`.
+  [[nodiscard]] std::vector<std::vector<std::vector<Descriptor>>> share_inherited(const Policy& policy);
   void use_limits(const Policy& policy);
   static void set_gates(const Policy& policy, const RouterSnapshot& snapshot);
 
@@ -57,6 +65,7 @@ class Router {
   Ready in_force_;
   Ready prepared_;
   Ready before_;  // in force before, should the change be taken back
+  std::vector<Descriptor> inherited_;
   std::map<std::string, std::shared_ptr<ConnectionLimit>> limits_;  // by listener
   mutable std::mutex snapshot_mutex_;  // of the next one, for other threads than the control loop's
   std::shared_ptr<const RouterSnapshot> snapshot_ = std::make_shared<const RouterSnapshot>();

@@ -1,5 +1,7 @@
 #include "router/router_thread.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 
 namespace perigee::router {
@@ -76,44 +78,72 @@ bool RouterThread::Door::serves(const Policy::Listener& other) const {
 }
 
 std::future<Result<void>> RouterThread::prepare(std::shared_ptr<const RouterSnapshot> snapshot,
-                                                std::vector<std::shared_ptr<ConnectionLimit>> limits) {
+                                                std::vector<std::shared_ptr<ConnectionLimit>> limits,
+                                                std::vector<std::vector<Descriptor>> handed) {
   auto promise = std::make_shared<std::promise<Result<void>>>();
   auto future = promise->get_future();
-  loop_->post([this, promise, snapshot = std::move(snapshot), limits = std::move(limits)] {
-    promise->set_value(open_doors(*snapshot, limits));
+  auto sockets = std::make_shared<std::vector<std::vector<Descriptor>>>(std::move(handed));
+  loop_->post([this, promise, sockets, snapshot = std::move(snapshot), limits = std::move(limits)] {
+    promise->set_value(open_doors(*snapshot, limits, *sockets));
   });
   return future;
 }
 
 Result<void> RouterThread::open_doors(const RouterSnapshot& snapshot,
-                                      const std::vector<std::shared_ptr<ConnectionLimit>>& limits) {
+                                      const std::vector<std::shared_ptr<ConnectionLimit>>& limits,
+                                      std::vector<std::vector<Descriptor>>& handed) {
   if (context_.draining) return {};
   std::erase_if(doors_,
                 [](const Door& door) { return door.new_door; });  // of a snapshot that was not adopted
+  handed.resize(snapshot.listeners.size());
   for (std::size_t i = 0; i < snapshot.listeners.size(); ++i) {
     const Policy::Listener& policy = snapshot.listeners[i].policy;
     const bool have = std::ranges::any_of(doors_, [&](const Door& door) { return door.serves(policy); });
     if (have) continue;
-    ListenerSettings settings;
-    settings.index = i;
-    settings.address = policy.address;
-    settings.port = policy.port;
-    settings.tls = snapshot.listeners[i].tls;
-    settings.proxy_required = policy.proxy_protocol.require;
-    settings.proxy_from = policy.proxy_protocol.from;
-    settings.greeting_time = policy.limits.handshake_time;
-    auto place = std::make_shared<ListenerPlace>(ListenerPlace{policy.name, std::nullopt});
-    auto listener = Listener::open(*loop_, std::move(settings), limits[i], [this, place](Accepted accepted) {
-      ClientConnection::start(context_, std::move(accepted), place, connections_);
-    });
-    if (!listener) {
-      std::erase_if(doors_, [](const Door& door) { return door.new_door; });
-      return listener.error();
+    if (handed[i].empty()) handed[i].emplace_back();
+    for (Descriptor& socket : handed[i]) {
+      if (auto opened = open_door(snapshot, i, limits[i], std::move(socket)); !opened) {
+        std::erase_if(doors_, [](const Door& door) { return door.new_door; });
+        return opened;
+      }
     }
-    (*listener)->pause();
-    doors_.emplace_back(std::move(place), policy, std::move(*listener));
   }
   return {};
+}
+
+Result<void> RouterThread::open_door(const RouterSnapshot& snapshot, std::size_t index,
+                                     const std::shared_ptr<ConnectionLimit>& limit, Descriptor handed) {
+  const Policy::Listener& policy = snapshot.listeners[index].policy;
+  ListenerSettings settings;
+  settings.index = index;
+  settings.address = policy.address;
+  settings.port = policy.port;
+  settings.tls = snapshot.listeners[index].tls;
+  settings.proxy_required = policy.proxy_protocol.require;
+  settings.proxy_from = policy.proxy_protocol.from;
+  settings.greeting_time = policy.limits.handshake_time;
+  auto place = std::make_shared<ListenerPlace>(ListenerPlace{policy.name, std::nullopt});
+  auto listener = Listener::open(
+      *loop_, std::move(settings), limit,
+      [this, place](Accepted accepted) {
+        ClientConnection::start(context_, std::move(accepted), place, connections_);
+      },
+      handed.valid() ? ::fcntl(handed.get(), F_DUPFD_CLOEXEC, 0) : -1);
+  if (!listener) return listener.error();
+  (*listener)->pause();
+  doors_.emplace_back(std::move(place), policy, std::move(*listener));
+  return {};
+}
+
+std::future<std::vector<Descriptor>> RouterThread::sockets() {
+  auto promise = std::make_shared<std::promise<std::vector<Descriptor>>>();
+  auto future = promise->get_future();
+  loop_->post([this, promise] {
+    std::vector<Descriptor> sockets;
+    for (const Door& door : doors_) sockets.emplace_back(::fcntl(door.listener->fd(), F_DUPFD_CLOEXEC, 0));
+    promise->set_value(std::move(sockets));
+  });
+  return future;
 }
 
 void RouterThread::adopt(std::shared_ptr<const RouterSnapshot> snapshot) {

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "contract/directory.h"
 #include "router/client_connection.h"
 #include "router/endpoint_pool.h"
 #include "router/listener.h"
@@ -39,8 +40,10 @@ class RouterThread {
   void start();
   // Opens the sockets of those listeners of `snapshot` that this thread does not have; they accept once the
   // snapshot is adopted. The error of the first one that cannot be opened; then none of them is kept.
+  // `handed`: beside the listeners, sockets that are taken instead of opening one.
   std::future<Result<void>> prepare(std::shared_ptr<const RouterSnapshot> snapshot,
-                                    std::vector<std::shared_ptr<ConnectionLimit>> limits);
+                                    std::vector<std::shared_ptr<ConnectionLimit>> limits,
+                                    std::vector<std::vector<Descriptor>> handed = {});
   // From its next turn on requests are decided by `snapshot`; listeners it has not are closed.
   void adopt(std::shared_ptr<const RouterSnapshot> snapshot);
   // Takes no more connections, and closes each after the request it serves.
@@ -48,6 +51,8 @@ class RouterThread {
   // Ends what still runs: answers that began get an error in their own form.
   void end_drain();
   [[nodiscard]] std::future<std::size_t> connections();
+  // Copies of its listening sockets, for another process.
+  [[nodiscard]] std::future<std::vector<Descriptor>> sockets();
   [[nodiscard]] std::future<ThreadCounters> counters();
 
  private:
@@ -63,7 +68,10 @@ class RouterThread {
 
   RouterThread(std::unique_ptr<Loop> loop, SharedCounters& shared, RecordSink& records);
   Result<void> open_doors(const RouterSnapshot& snapshot,
-                          const std::vector<std::shared_ptr<ConnectionLimit>>& limits);
+                          const std::vector<std::shared_ptr<ConnectionLimit>>& limits,
+                          std::vector<std::vector<Descriptor>>& handed);
+  Result<void> open_door(const RouterSnapshot& snapshot, std::size_t index,
+                         const std::shared_ptr<ConnectionLimit>& limit, Descriptor handed);
   Task<void> end_all();
   void swap(std::shared_ptr<const RouterSnapshot> snapshot);
   template <class Pick>

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <thread>
 
@@ -70,7 +71,7 @@ class GatewayProgramTest : public testing::Test {
       ::dup2(log, STDERR_FILENO);
       ::execl(kProgram.c_str(), kProgram.c_str(), "--policy", around_.policy_file().c_str(), "--table-dir",
               around_.table_directory().c_str(), "--telemetry-dir", around_.telemetry_directory().c_str(),
-              nullptr);
+              handover_.empty() ? nullptr : "--handover", handover_.c_str(), nullptr);
       _exit(127);
     }
     ASSERT_TRUE(eventually([this] { return logged("admin_listening"); })) << Surroundings::contents(log_);
@@ -115,6 +116,7 @@ class GatewayProgramTest : public testing::Test {
   std::uint16_t port_ = closed_port();
   std::string socket_ = around_.path() + "/admin.sock";
   std::string log_ = around_.path() + "/log";
+  std::string handover_;
   pid_t pid_ = 0;
   std::atomic<bool> stopping_ = false;
   std::thread dataplane_;
@@ -190,6 +192,38 @@ TEST_F(GatewayProgramTest, ReloadsOnSighupAndEndsOnSigterm) {
   EXPECT_EQ(stop(), 0);
   EXPECT_TRUE(table::read_file(around_.table_directory()));
   EXPECT_NE(::access(socket_.c_str(), F_OK), 0);
+}
+
+TEST_F(GatewayProgramTest, HandsOverToTheNextProcess) {
+  handover_ = around_.path() + "/handover";
+  const std::string port = std::to_string(closed_port());
+  std::string routed = kRouted;
+  routed.replace(routed.find("203.0.113.11:80"), 15, "127.0.0.1:" + port);
+  // The admin section of policy() comes first: the service belongs right behind the services.
+  around_.write_policy(policy_text(routed) + "admin: {listen: \"127.0.0.1:" + std::to_string(port_) +
+                       "\", socket: " + socket_ + "}\n");
+  start();
+  const std::string models = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:" + port + "/v1/models";
+  ASSERT_TRUE(eventually([&] { return sh(models).output == "200"; }));
+  std::atomic<bool> over = false;
+  std::atomic<int> served = 0;
+  std::atomic<int> refused = 0;
+  std::thread clients([&] {
+    while (!over) ++(sh(models).output == "200" ? served : refused);
+  });
+  const pid_t before = std::exchange(pid_, 0);
+  std::filesystem::remove(log_);
+  start();
+  int status = 0;
+  EXPECT_EQ(::waitpid(before, &status, 0), before) << "it ends by itself";
+  EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
+  const int so_far = served;
+  EXPECT_TRUE(eventually([&] { return served > so_far + 5; }));
+  over = true;
+  clients.join();
+  EXPECT_EQ(refused, 0);
+  EXPECT_TRUE(shows("/api/v1/status", "\"loaded\":true"));
+  EXPECT_EQ(stop(), 0) << "its own handover socket and lock are its own";
 }
 
 }  // namespace
