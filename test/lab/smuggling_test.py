@@ -377,7 +377,7 @@ http {{ access_log off; {temporary}
 def main():
     missing = [program for program in ("nginx", "node", "unshare", "ip") if shutil.which(program) is None]
     if missing:
-        print(f"SKIPPED: {', '.join(missing)} not installed; scripts/packages bench installs the peers")
+        print(f"SKIPPED: {', '.join(missing)} not installed; scripts/packages bench and scripts/packages sdk install the peers")
         return SKIPPED
     if INSIDE not in os.environ:  # a network of our own, so that an endpoint may have an address that is no loopback's
         enter = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
