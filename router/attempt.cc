@@ -106,7 +106,8 @@ bool Attempt::watch() {
 bool Attempt::look_at_health() {
   wait_for(waiting_, due_);
   const bool dead = task_.endpoint.counters->dead.load(std::memory_order_relaxed);
-  if (!dead || waiting_ == Waiting::client_sends || waiting_ == Waiting::client_takes) return false;
+  if (!dead || task_.panic || waiting_ == Waiting::client_sends || waiting_ == Waiting::client_takes)
+    return false;
   if (relay_.committed()) return endpoint_broke("it is dead for its health checks");
   return fail(502, "endpoint_dead", "the endpoint died before its answer began", AttemptResult::failure);
 }

@@ -68,6 +68,7 @@ struct AttemptTask {
   std::string_view answer_fields;  // lines of ours for the client's answer
   Instant total_deadline;
   Nanos sse_keep_alive{0};  // 0: no comments of ours
+  bool panic = false;       // chosen although its health speaks against it: that is no news
 };
 
 class Attempt {

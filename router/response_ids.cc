@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string>
 #include <thread>
 
 #include "router/keys.h"
@@ -21,7 +20,8 @@ bool plain(std::string_view id) {
 // Held for a few loads and stores: who finds it busy looks again.
 struct ResponseIds::Set {
   struct Entry {
-    Name name{};
+    Name name{};   // of the id
+    Name owner{};  // of the key
     Place place;
     Instant until;  // never: unused
   };
@@ -46,8 +46,8 @@ struct ResponseIds::Set {
 ResponseIds::ResponseIds() : sets_(std::make_unique<std::array<Set, kSets>>()) {}
 ResponseIds::~ResponseIds() = default;
 
-ResponseIds::Name ResponseIds::name_of(std::string_view key, std::string_view id) {
-  const Digest digest = sha256(std::string(key).append(1, '\0').append(id));
+ResponseIds::Name ResponseIds::name_of(std::string_view text) {
+  const Digest digest = sha256(text);
   Name name;
   std::memcpy(name.data(), digest.data(), sizeof name);
   return name;
@@ -57,22 +57,23 @@ ResponseIds::Set& ResponseIds::set_of(const Name& name) const { return (*sets_)[
 
 void ResponseIds::learn(std::string_view key, std::string_view id, Place place, Instant now) {
   if (!plain(id)) return;
-  const Name name = name_of(key, id);
+  const Name name = name_of(id), owner = name_of(key);
   Set& set = set_of(name);
   const Set::Lock lock(set);
   const auto same = std::ranges::find(set.entries, name, &Set::Entry::name);
+  if (same != set.entries.end() && same->until > now && same->owner != owner) return;
   auto& entry =
       same != set.entries.end() ? *same : *std::ranges::min_element(set.entries, {}, &Set::Entry::until);
-  entry = {name, place, now + kLife};
+  entry = {name, owner, place, now + kLife};
 }
 
 std::optional<ResponseIds::Place> ResponseIds::find(std::string_view key, std::string_view id, Instant now) {
   if (!plain(id)) return std::nullopt;
-  const Name name = name_of(key, id);
+  const Name name = name_of(id), owner = name_of(key);
   Set& set = set_of(name);
   const Set::Lock lock(set);
   const auto found = std::ranges::find(set.entries, name, &Set::Entry::name);
-  if (found == set.entries.end() || found->until <= now) return std::nullopt;
+  if (found == set.entries.end() || found->until <= now || found->owner != owner) return std::nullopt;
   return found->place;
 }
 

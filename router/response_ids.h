@@ -36,15 +36,16 @@ class ResponseIds {
   ResponseIds& operator=(const ResponseIds&) = delete;
 
   // `key`: the id of the API key; empty: of requests without one. An id that is empty, too long or not plain
-  // visible ASCII is not learned.
+  // visible ASCII is not learned, nor one that is known to another key: an engine may let its client choose
+  // an id.
   void learn(std::string_view key, std::string_view id, Place place, Instant now);
   // nullopt: there is none of that id for that key.
   [[nodiscard]] std::optional<Place> find(std::string_view key, std::string_view id, Instant now);
 
  private:
   struct Set;
-  using Name = std::array<std::uint64_t, 2>;  // of SHA-256 over key and id: nobody makes two that are alike
-  static Name name_of(std::string_view key, std::string_view id);
+  using Name = std::array<std::uint64_t, 2>;  // of SHA-256: nobody makes two texts that are alike
+  static Name name_of(std::string_view text);
   Set& set_of(const Name& name) const;
 
   std::unique_ptr<std::array<Set, kSets>> sets_;

@@ -231,7 +231,8 @@ Task<void> Session::attempts() {
         record_.begun + model_->timeouts.total,
         record_.streamed && operation_info(operation_->operation).stream != StreamForm::none
             ? model_->sse_keep_alive
-            : Nanos(0)};
+            : Nanos(0),
+        decision_.panic};
     AttemptEnd end;
     {
       const InFlight in_flight(*endpoint.counters);
@@ -314,6 +315,8 @@ void Session::finish() {
   record_.wall = thread_.loop.wall_now();
   record_.octets_in = exchange_.octets_in();
   record_.octets_out = exchange_.octets_out();
+  // What a response that is read again cost was counted when it was made.
+  if (record_.operation && is_by_response_id(*record_.operation)) record_.usage.reset();
   const TokenEstimate used = tokens_used(record_, estimate_);
   record_.tokens_prompt = used.prompt;
   record_.tokens_completion = used.completion;

@@ -25,6 +25,16 @@ TEST(ResponseIds, OnlyItsKeyKnowsAnId) {
   EXPECT_EQ(ids.find("a", "resp_1", kNow)->endpoint, EndpointId{8});
 }
 
+TEST(ResponseIds, NoKeyTakesOverAnotherOnesId) {
+  ResponseIds ids;
+  ids.learn("a", "resp_1", {EndpointId{7}, 9}, kNow);
+  ids.learn("b", "resp_1", {EndpointId{8}, 9}, kNow);  // an engine that lets its client choose the id
+  EXPECT_EQ(ids.find("b", "resp_1", kNow), std::nullopt);
+  EXPECT_EQ(ids.find("a", "resp_1", kNow)->endpoint, EndpointId{7});
+  ids.learn("b", "resp_1", {EndpointId{8}, 9}, kNow + ResponseIds::kLife);
+  EXPECT_TRUE(ids.find("b", "resp_1", kNow + ResponseIds::kLife));
+}
+
 TEST(ResponseIds, AnIdExpires) {
   ResponseIds ids;
   ids.learn("a", "r", {}, kNow);
