@@ -19,6 +19,10 @@ TEST(Operations, TheAllowListIsServed) {
   EXPECT_EQ(matched(Method::post, "/v1/completions"), "completions");
   EXPECT_EQ(matched(Method::post, "/v1/embeddings"), "embeddings");
   EXPECT_EQ(matched(Method::post, "/v1/responses"), "responses_create");
+  EXPECT_EQ(matched(Method::get, "/v1/responses/resp_1"), "responses_get resp_1");
+  EXPECT_EQ(matched(Method::delete_, "/v1/responses/resp_1"), "responses_delete resp_1");
+  EXPECT_EQ(matched(Method::post, "/v1/responses/resp_1/cancel"), "responses_cancel resp_1");
+  EXPECT_EQ(matched(Method::get, "/v1/responses/resp_1/input_items"), "responses_input_items resp_1");
   EXPECT_EQ(matched(Method::get, "/v1/models"), "models_list");
   EXPECT_EQ(matched(Method::get, "/v1/models/org/llama-70b"), "models_get org/llama-70b");
   EXPECT_EQ(matched(Method::post, "/v1/rerank"), "rerank");
@@ -28,33 +32,19 @@ TEST(Operations, TheAllowListIsServed) {
 }
 
 TEST(Operations, AllElseIsUnknown) {
-  for (const char* path : {"/",
-                           "",
-                           "/v1",
-                           "/v1/",
-                           "/v1/chat/completions/",
-                           "/v1/chat",
-                           "/V1/chat/completions",
-                           "/v1/chat/completionsx",
-                           "/metrics",
-                           "/health",
-                           "/v1/load_lora_adapter",
-                           "/sleep",
-                           "/tokenize",
-                           "/v1/responses/",
-                           "/v1/responses/resp_1",
-                           "/v1/responses/resp_1/cancel",
-                           "/v1/responses//cancel",
-                           "/v1/responses/a/b/cancel",
-                           "/v1/files",
-                           "/collective_rpc",
-                           "/reset_prefix_cache"})
+  for (const char* path :
+       {"/", "", "/v1", "/v1/", "/v1/chat/completions/", "/v1/chat", "/V1/chat/completions",
+        "/v1/chat/completionsx", "/metrics", "/health", "/v1/load_lora_adapter", "/sleep", "/tokenize",
+        "/v1/responses/", "/v1/responses//cancel", "/v1/responses/a/b/cancel", "/v1/files", "/collective_rpc",
+        "/reset_prefix_cache"})
     for (const Method method : {Method::get, Method::post, Method::put, Method::delete_, Method::other})
       EXPECT_EQ(matched(method, path), "unknown") << path;
   EXPECT_EQ(matched(Method::get, "/v1/chat/completions"), "unknown");
   EXPECT_EQ(matched(Method::head, "/v1/models"), "unknown");
   EXPECT_EQ(matched(Method::get, "/v1/models/"), "unknown");
   EXPECT_EQ(matched(Method::get, "/v1/responses/a/b"), "unknown");
+  EXPECT_EQ(matched(Method::post, "/v1/responses/resp_1"), "unknown");
+  EXPECT_EQ(matched(Method::get, "/v1/responses/resp_1/cancel"), "unknown");
 }
 
 TEST(Operations, SayWhatTheirBodiesAre) {
