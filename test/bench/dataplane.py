@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import fastpath  # noqa: E402
 import idle  # noqa: E402
 import paths  # noqa: E402
+from report import report_bars  # noqa: E402
 from topology import leave_nothing_behind  # noqa: E402
 
 PARTS = {"fastpath": fastpath.run, "paths": paths.run, "idle": idle.run}
@@ -27,10 +28,7 @@ def main():
     for name in options.part or PARTS:
         print(f"\n## {name}\n", flush=True)
         bars += PARTS[name](options.build_dir, options.rounds)
-    print("\n## bars\n")
-    for bar in bars:
-        print(f"{'pass' if bar.met else 'FAIL'}  {bar.text}")
-    return 0 if all(bar.met for bar in bars) else 1
+    return report_bars(bars)
 
 
 if __name__ == "__main__":

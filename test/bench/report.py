@@ -31,3 +31,11 @@ def table(header, rows):
     print("| " + " | ".join("---" for _ in header) + " |")
     for row in rows:
         print("| " + " | ".join(str(cell) for cell in row) + " |", flush=True)
+
+
+def report_bars(bars):
+    """Prints each bar; the exit status of a bench: 1 when one is missed."""
+    print("\n## bars\n")
+    for bar in bars:
+        print(f"{'pass' if bar.met else 'FAIL'}  {bar.text}")
+    return 0 if all(bar.met for bar in bars) else 1

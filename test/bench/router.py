@@ -17,6 +17,7 @@ from typing import Callable
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import router_report  # noqa: E402
+from report import report_bars  # noqa: E402
 from router_peers import (KEY, LOAD_CPU, SCRATCH, Direct, Haproxy, Nginx, Perigee, certificate, cpu_us,  # noqa: E402
                           memory_kb, start, write, ENDPOINT, ENDPOINT_PORT)
 
@@ -168,10 +169,7 @@ def main():
     for key in rows:
         router_report.table_of(key, ROWS[key].title, results, [peer.name for peer in bench.peers])
     bars = router_report.bars(rows, results)
-    print("\n## bars\n")
-    for bar in bars:
-        print(f"{'pass' if bar.met else 'FAIL'}  {bar.text}")
-    return 0 if all(bar.met for bar in bars) else 1
+    return report_bars(bars)
 
 
 if __name__ == "__main__":
