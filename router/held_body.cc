@@ -8,7 +8,7 @@ namespace perigee::router {
 namespace {
 
 // Octets asked of the client at a time when a body will not be held whole: what is sent makes room for more.
-constexpr std::uint64_t kWindow = 256 * 1024;
+constexpr std::uint64_t kWindow = 256U << 10U;
 // The last octet waits for the scan: without it an endpoint has no whole body.
 constexpr std::uint64_t kWithheld = 1;
 
@@ -27,7 +27,9 @@ void HeldBody::refuse(unsigned status, std::string_view code, std::string messag
   error_.message = std::move(message);
 }
 
-std::optional<ApiError> HeldBody::expect(RequestBody form) {
+std::optional<ApiError> HeldBody::expect(Operation operation) {
+  const RequestBody form = operation_info(operation).body;
+  endpoint_names_ = operation == Operation::responses_create;
   const Head& head = exchange_.head();
   const auto declared = exchange_.body_length();
   if (form == RequestBody::none) {
@@ -102,10 +104,16 @@ bool HeldBody::finish_scan() {
   return true;
 }
 
-// As scan(). What a request is routed by cannot come after it was routed.
+// As scan(). What a request is routed by cannot come after it was routed, and a client that could choose the
+// id of its response (some engines take `request_id` for it) could choose another client's.
 bool HeldBody::scan_all(std::string_view octets) {
   if (!scan(octets)) return false;
   const JsonFacts* facts = json();
+  if (endpoint_names_ && facts != nullptr && facts->names_request) {
+    refuse(400, "unsupported_parameter", "`request_id` cannot be chosen here");
+    error_.param = "request_id";
+    return false;
+  }
   if (!prepared_ || names_response_ || facts == nullptr || !facts->previous_response_id) return true;
   refuse(400, "previous_response_id_too_late",
          "`previous_response_id` must come within the first " + std::to_string(limits_.hold) +

@@ -41,7 +41,7 @@ class HeldBody {
   HeldBody& operator=(const HeldBody&) = delete;
 
   // What the body must be, and whether it fits as far as the head tells. An error is for the client.
-  [[nodiscard]] std::optional<ApiError> expect(RequestBody form);
+  [[nodiscard]] std::optional<ApiError> expect(Operation operation);
 
   enum class Progress : std::uint8_t {
     again,     // not enough has come
@@ -92,8 +92,9 @@ class HeldBody {
   std::uint64_t size_ = 0;
   std::uint64_t accounted_ = 0;  // in all_
   bool complete_ = false;
-  bool large_ = false;  // will not be held whole
-  bool once_ = false;   // octets are let go once they are sent
+  bool large_ = false;           // will not be held whole
+  bool once_ = false;            // octets are let go once they are sent
+  bool endpoint_names_ = false;  // what is made by this request is found by its id, so the endpoint gives it
   std::variant<std::monostate, JsonScanner, MultipartScanner> scanner_;
   ApiError error_;
 

@@ -162,6 +162,7 @@ void JsonScanner::end_key() {
   if (depth_ == 2) {
     if (kept_ == "include_usage") key_ = Key::include_usage;
   } else {
+    if (kept_ == "request_id") facts_.names_request = true;
     const auto* found = std::find(kTopKeys.begin(), kTopKeys.end(), kept_);
     if (found != kTopKeys.end() && !kept_.empty())
       key_ = static_cast<Key>(1 + std::distance(kTopKeys.begin(), found));

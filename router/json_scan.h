@@ -50,6 +50,7 @@ struct JsonFacts {
   // max_tokens, max_completion_tokens, max_output_tokens: the largest one given, whole and not negative.
   std::optional<std::uint64_t> max_tokens;
   std::optional<std::uint64_t> n;  // answers asked for
+  bool names_request = false;      // there is a `request_id`, of whatever value
 
   OctetRange model_range;
   OctetRange include_usage_range;    // of the value

@@ -64,7 +64,7 @@ bool Session::admit() {
     record_.key = key_->id;
     record_.tenant = key_->tenant;
   }
-  if (const auto error = body_.expect(operation_info(operation_->operation).body)) {
+  if (const auto error = body_.expect(operation_->operation)) {
     return answer(*error, Ending::refused);
   }
   exchange_.admit_body();

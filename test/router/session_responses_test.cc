@@ -37,7 +37,8 @@ struct SessionResponsesTest : RouterLab {
           }
           const std::string id = "resp_" + std::to_string(who) + "_" + std::to_string(made++);
           if (!asked.starts_with("POST /v1/responses HTTP")) {
-            peer.send(json_answer("{\"served_by\":" + std::to_string(who) + "}"));
+            peer.send(json_answer("{\"served_by\":" + std::to_string(who) +
+                                  R"(,"usage":{"input_tokens":50000,"output_tokens":7}})"));
           } else if (asked.find("\"stream\":true") != std::string::npos) {
             peer.send(
                 std::string(kEventHead) +
@@ -121,6 +122,25 @@ TEST_F(SessionResponsesTest, AnotherKeyNeverFindsIt) {
     EXPECT_THAT(answer, HasSubstr("\"error\":{\"message\":\"Response with id '"));
   }
   EXPECT_EQ(seen.size(), asked) << "no endpoint was asked";
+}
+
+TEST_F(SessionResponsesTest, ReadingItAgainCostsNothing) {
+  const std::string id = id_of(make('a', R"({"model":"m"})"));
+  EXPECT_THAT(about('a', "GET", id), HasSubstr("50000"));
+  EXPECT_EQ(records.wait(2).usage, std::nullopt);
+  EXPECT_EQ(records.wait(2).tokens_prompt + records.wait(2).tokens_completion, 0U);
+}
+
+TEST_F(SessionResponsesTest, NobodyChoosesAnId) {
+  const std::string id = id_of(make('a', R"({"model":"m"})"));
+  const std::size_t asked = seen.size();
+  for (const char* name : {"request_id", "request\\u005fid"}) {
+    const std::string answer = make('b', R"({"model":"m",")" + std::string(name) + R"(":")" + id + "\"}");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 ")) << name;
+    EXPECT_THAT(answer, HasSubstr("unsupported_parameter")) << name;
+  }
+  EXPECT_EQ(seen.size(), asked) << "no endpoint was asked";
+  EXPECT_THAT(make('b', R"({"model":"m","metadata":{"request_id":"x"}})"), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(SessionResponsesTest, OtherPathsStayUnknown) {
