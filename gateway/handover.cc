@@ -25,9 +25,9 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t kMaxSockets = 32 * 64;  // kMaxListeners, each in every thread
-constexpr std::size_t kPerMessage = 200;      // the kernel takes 253 (SCM_MAX_FD)
-constexpr int kAnswerWithinMs = 30'000;       // of an old process that is asked, or told that we are ready
+constexpr std::size_t kMaxSockets = std::size_t{32} * 64;  // kMaxListeners, each in every thread
+constexpr std::size_t kPerMessage = 200;                   // the kernel takes 253 (SCM_MAX_FD)
+constexpr int kAnswerWithinMs = 30'000;  // of an old process that is asked, or told that we are ready
 constexpr std::string_view kReady = "ready";
 constexpr std::string_view kDone = "done";
 

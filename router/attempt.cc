@@ -9,7 +9,7 @@ namespace perigee::router {
 namespace {
 
 // Of a body without a length, framed at a time: it is a copy.
-constexpr std::size_t kMaxChunk = 64 * 1024;
+constexpr std::size_t kMaxChunk = 64U << 10U;
 constexpr Nanos kHealthLook = std::chrono::seconds(1);  // how often, while nothing comes
 
 std::optional<Nanos> retry_after_of(const Head& head) {

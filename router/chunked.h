@@ -13,7 +13,7 @@ namespace perigee::router {
 
 inline constexpr std::size_t kMaxChunkExtension = 256;  // octets after one chunk's size; dropped
 // Of a whole body: extensions and trailers are read and dropped, so that they may not cost more than a head.
-inline constexpr std::size_t kMaxDroppedOctets = 16 * 1024;
+inline constexpr std::size_t kMaxDroppedOctets = 16U << 10U;
 
 class ChunkedDecoder {
  public:

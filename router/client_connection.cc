@@ -9,7 +9,7 @@ namespace {
 // An answer that ends the connection before the request was read: the client gets so much time and so many
 // octets to see it, as closing at once would make its system throw the answer away (RFC 9112 section 9.6).
 constexpr Nanos kLingerTime = std::chrono::seconds(2);
-constexpr std::size_t kLingerOctets = 1024 * 1024;
+constexpr std::size_t kLingerOctets = 1U << 20U;
 
 Task<void> run_and_delete(std::unique_ptr<ClientConnection> connection, Task<void> serving) {
   co_await std::move(serving);

@@ -13,14 +13,14 @@
 namespace perigee::router {
 
 // Octets are read into this, one for each thread: what is not used in the turn it came in is copied out.
-inline constexpr std::size_t kScratchOctets = 64 * 1024;
+inline constexpr std::size_t kScratchOctets = 64U << 10U;
 using Scratch = std::span<char>;
 
 class Http1Exchange final : public Exchange {
  public:
   // `scratch` is the thread's; both outlive the exchange.
   Http1Exchange(Stream& stream, Scratch scratch, ClientPlace client, const HeadLimits& limits)
-      : stream_(stream), scratch_(scratch), client_(std::move(client)), limits_(limits) {}
+      : stream_(stream), scratch_(scratch), client_(client), limits_(limits) {}
 
   enum class Next : std::uint8_t {
     request,  // head() is a new request

@@ -15,8 +15,8 @@
 namespace perigee::router {
 
 struct HeadLimits {
-  std::size_t octets = 16 * 1024;  // with the last empty line; at most kMaxHeadOctets
-  std::size_t fields = 100;        // at most kMaxHeadFields
+  std::size_t octets = 16U << 10U;  // with the last empty line; at most kMaxHeadOctets
+  std::size_t fields = 100;         // at most kMaxHeadFields
 };
 inline constexpr std::size_t kMaxHeadOctets = kMaxHeaderOctets;
 inline constexpr std::size_t kMaxHeadFields = kMaxHeaderFields;

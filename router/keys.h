@@ -19,7 +19,7 @@
 namespace perigee::router {
 
 inline constexpr std::size_t kMaxKeys = 16'384;
-inline constexpr std::size_t kMaxKeyFileOctets = 8 * 1024 * 1024;
+inline constexpr std::size_t kMaxKeyFileOctets = 8U << 20U;
 inline constexpr std::size_t kMinSecretOctets = 22;  // base64url of 128 bits
 inline constexpr std::size_t kMaxSecretLength = 128;
 

@@ -9,7 +9,7 @@ namespace {
 
 // Comments that an endpoint sends before its first event wait for that event; past this they go out, and the
 // answer is committed.
-constexpr std::size_t kMaxWithheld = 16 * 1024;
+constexpr std::size_t kMaxWithheld = 16U << 10U;
 // Views of one read that go out in one write; more are sent in several.
 constexpr std::size_t kMaxParts = 8;
 

@@ -131,7 +131,7 @@ Result<void> RouterThread::open_door(const RouterSnapshot& snapshot, std::size_t
       handed.valid() ? ::fcntl(handed.get(), F_DUPFD_CLOEXEC, 0) : -1);
   if (!listener) return listener.error();
   (*listener)->pause();
-  doors_.emplace_back(std::move(place), policy, std::move(*listener));
+  doors_.push_back(Door{std::move(place), policy, std::move(*listener)});
   return {};
 }
 

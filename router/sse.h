@@ -14,7 +14,7 @@
 
 namespace perigee::router {
 
-inline constexpr std::size_t kMaxEventTail = 64 * 1024;  // of an incomplete event that waits for its end
+inline constexpr std::size_t kMaxEventTail = 64U << 10U;  // of an incomplete event that waits for its end
 
 enum class SseKind : std::uint8_t {
   data,
