@@ -92,8 +92,8 @@ class UsageSpool::Files {
       const ssize_t wrote = ::write(file_.get(), left.data(), left.size());
       if (wrote < 0 && errno == EINTR) continue;
       if (wrote <= 0) {
-        // No half record: the lines go again, whole.
-        if (::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) finish();
+        // No half record is published: where it cannot be cut off now, recover_part() does it later.
+        if (::ftruncate(file_.get(), static_cast<off_t>(size_)) != 0) let_go();
         return false;
       }
       left.remove_prefix(static_cast<std::size_t>(wrote));
@@ -155,8 +155,11 @@ class UsageSpool::Files {
                   static_cast<int>(::getpid()), static_cast<unsigned long long>(++made_in_process()));
     Descriptor file(
         ::openat(directory_.get(), name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
-    if (!file.valid() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
+    struct stat about {};
+    if (!file.valid() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 || ::fstat(file.get(), &about) != 0)
       return Error{settings_.directory + "/" + name, reason()};
+    // Between the two calls it looked like what a dead writer left, and empty.
+    if (about.st_nlink == 0) return Error{settings_.directory + "/" + name, "another process removed it"};
     file_ = std::move(file);
     name_ = name;
     size_ = 0;
@@ -167,6 +170,10 @@ class UsageSpool::Files {
     if (!file_.valid()) return;
     ::fdatasync(file_.get());
     publish(name_, size_ == 0);
+    let_go();
+  }
+
+  void let_go() {
     file_ = Descriptor();
     size_ = 0;
   }
