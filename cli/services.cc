@@ -41,7 +41,8 @@ void add_tiers(TextTable& table, Head head, const json::value& service, const st
     std::string note;
     if (tier_number == 0) {
       const std::string age = age_at(service, "/changed_age_s");
-      note = age == "-" ? what : what + ", since " + age;
+      note = what;
+      if (age != "-") note.append(", since ").append(age);
     }
     for (const auto& candidate : list_at(tier, "")) rows.add(std::to_string(tier_number), candidate, note);
     ++tier_number;

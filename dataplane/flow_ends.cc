@@ -63,7 +63,7 @@ void FlowEnds::adopt_snat(const ServingTable& table) {
 }
 
 void FlowEnds::adopt_endpoints(const ServingTable& table) {
-  for (Place place = 0; place < endpoints_.size(); ++place) {
+  for (Place place = 0; place < static_cast<Place>(endpoints_.size()); ++place) {
     KnownEndpoint& known = endpoints_[place];
     known.index = table::kNone;
     const std::uint32_t index = known.id.none() ? table::kNone : table.endpoint_index(known.id);
@@ -95,7 +95,7 @@ void FlowEnds::adopt_endpoints(const ServingTable& table) {
 }
 
 void FlowEnds::adopt_services(const ServingTable& table) {
-  for (Place place = 0; place < services_.size(); ++place) {
+  for (Place place = 0; place < static_cast<Place>(services_.size()); ++place) {
     KnownService& known = services_[place];
     known.index = table::kNone;
     if (known.id.none()) continue;
@@ -138,7 +138,7 @@ void FlowEnds::adopt_services(const ServingTable& table) {
 // So that no packet waits for memory: a line for each way a new flow may take.
 void FlowEnds::make_lines(const ServingTable& table) {
   replies_.clear();  // lines may have gone
-  for (Place place = 0; place < lines_.size(); ++place) {
+  for (Place place = 0; place < static_cast<Place>(lines_.size()); ++place) {
     for (std::size_t index = 0; index < lines_[place].size(); ++index) {
       if (lines_[place][index]) index_line(place, index);
     }

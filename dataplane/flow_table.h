@@ -133,7 +133,7 @@ class FlowTable {
   [[nodiscard]] const FlowEntry& entry(std::uint32_t slot) const { return entries_[slot]; }
 
   [[gnu::always_inline]] void prefetch_group(std::uint64_t hash) const {
-    __builtin_prefetch(&tags_[home(hash) * kGroup]);
+    __builtin_prefetch(&tags_[std::size_t{home(hash)} * kGroup]);
   }
   // The first entry of the home group that may be the key's, being fetched; kNoSlot.
   [[nodiscard]] std::uint32_t prefetch_entry(std::uint64_t hash) const {
@@ -174,7 +174,7 @@ class FlowTable {
   static std::uint8_t tag_of(std::uint64_t hash) { return static_cast<std::uint8_t>(0x80U | (hash & 0x7fU)); }
   // Bit i: entry i of the group has this tag.
   [[nodiscard]] std::uint32_t match(std::uint32_t group, std::uint8_t tag) const {
-    const std::uint8_t* tags = &tags_[group * kGroup];
+    const std::uint8_t* tags = &tags_[std::size_t{group} * kGroup];
 #if defined(__SSE2__)
     __m128i octets;
     std::memcpy(&octets, tags, sizeof octets);

@@ -94,7 +94,7 @@ std::optional<Quoted> parse_quoted(const Packet& packet) {
   const std::size_t available = packet.payload_length();
   if (available < kIpHeader) return std::nullopt;
   const std::uint8_t* ip = packet.frame + packet.payload;
-  const std::size_t header = (ip[0] & 0x0fU) * 4U;
+  const std::size_t header = (std::size_t{ip[0]} & 0x0fU) * 4U;
   if (ip[0] >> 4U != 4 || header < kIpHeader || available < header + 8) return std::nullopt;
   if ((load_be16(ip + 6) & kOffsetMask) != 0) return std::nullopt;  // no ports in it
   Quoted quoted;

@@ -20,7 +20,7 @@ Parsed dropped(DropReason reason) { return {FrameKind::dropped, reason}; }
 Parsed parse_tcp(Packet& packet, std::size_t l4, std::size_t size) {
   if (size < kTcpHeader) return dropped(DropReason::bad_l4_header);
   const std::uint8_t* tcp = packet.frame + l4;
-  const std::size_t header = (tcp[12] >> 4U) * 4U;
+  const std::size_t header = (std::size_t{tcp[12]} >> 4U) * 4U;
   // RFC 9293 section 3.1: data offset counts 32-bit words of the header, at least 5.
   if (header < kTcpHeader || header > size) return dropped(DropReason::bad_l4_header);
   packet.source_port = load_be16(tcp);
@@ -73,7 +73,7 @@ Parsed parse_ipv4(Packet& packet, std::size_t l3, std::size_t length) {
   if (available < kMinIpHeader) return dropped(DropReason::too_short);
   const std::uint8_t* ip = packet.frame + l3;
   // RFC 1812 section 5.2.2: the five checks before any other field is believed.
-  const std::size_t header = (ip[0] & 0x0fU) * 4U;
+  const std::size_t header = (std::size_t{ip[0]} & 0x0fU) * 4U;
   const std::size_t total = load_be16(ip + 2);
   if (ip[0] >> 4U != 4 || header < kMinIpHeader || total < header) return dropped(DropReason::bad_ip_header);
   if (total > available) return dropped(DropReason::too_short);

@@ -35,13 +35,13 @@ Log::Log(LogLevel least) : Log(least, write_to_standard_error) {}
 
 Log::Log(LogLevel least, Sink sink) : least_(least), sink_(std::move(sink)) {}
 
-void Log::write(LogLevel level, std::string_view event, boost::json::object fields) const {
+void Log::write(LogLevel level, std::string_view event, const boost::json::object& fields) const {
   if (level < least_) return;
   boost::json::object line;
   line["time"] = wall_clock_now();
   line["level"] = kLevelNames[static_cast<std::size_t>(level)];
   line["event"] = event;
-  for (auto& [key, value] : fields) line[key] = std::move(value);
+  for (const auto& [key, value] : fields) line[key] = value;
   sink_(boost::json::serialize(line) + "\n");
 }
 

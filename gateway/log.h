@@ -24,7 +24,7 @@ class Log {
   Log(LogLevel least, Sink sink);
 
   // `event` is a stable name ("endpoint_health"); `fields` follow it in their order.
-  void write(LogLevel level, std::string_view event, boost::json::object fields = {}) const;
+  void write(LogLevel level, std::string_view event, const boost::json::object& fields = {}) const;
 
  private:
   LogLevel least_;

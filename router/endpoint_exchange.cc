@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t kMaxParts = 16;  // the head, and a body in at most a few pieces
 // A head of an endpoint may be a little larger than one of a client: engines repeat request fields in it.
-constexpr HeadLimits kResponseHead{32 * 1024, 200};
+constexpr HeadLimits kResponseHead{std::size_t{32} * 1024, 200};
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -44,7 +45,7 @@ class JsonLine {
     if (from.never() || to.never() || to < from) return;
     key(name);
     std::array<char, 32> digits;
-    const double value = static_cast<double>((to - from).count() / 1000) / 1e3;
+    const double value = std::floor(static_cast<double>((to - from).count()) / 1e3) / 1e3;
     out_.append(
         digits.data(),
         std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed, 3).ptr);

@@ -28,7 +28,7 @@ bool TicketKeys::rotate(Instant now) {
   Aged next{.key = {}, .made = now};
   const bool made = randomize(next.key);
   if (made) {
-    std::ranges::rotate(keys_, keys_.end() - 1);
+    std::rotate(keys_.begin(), keys_.end() - 1, keys_.end());
     keys_.front() = next;
   }
   OPENSSL_cleanse(&next, sizeof next);

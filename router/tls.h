@@ -35,7 +35,7 @@ class TlsServer {
  public:
   // Reads the files. An error names the file.
   static Result<std::shared_ptr<const TlsServer>> load(const TlsServerSettings& settings,
-                                                       std::shared_ptr<TicketKeys> tickets);
+                                                       const std::shared_ptr<TicketKeys>& tickets);
   ~TlsServer();
   TlsServer(const TlsServer&) = delete;
   TlsServer& operator=(const TlsServer&) = delete;

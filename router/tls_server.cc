@@ -28,7 +28,7 @@ struct ServerState {
 };
 using State = ContextState<ServerState>;
 
-constexpr long kTicketSeconds = 2 * 60 * 60;  // as long as TicketKeys surely opens them
+constexpr long kTicketSeconds = 2L * 60 * 60;  // as long as TicketKeys surely opens them
 
 bool is_for(SSL_CTX* context, std::string_view name) {
   return X509_check_host(SSL_CTX_get0_certificate(context), name.data(), name.size(), 0, nullptr) == 1;
@@ -136,7 +136,7 @@ Result<TlsContext> make_server_context(const TlsServerSettings& settings,
 }  // namespace
 
 Result<std::shared_ptr<const TlsServer>> TlsServer::load(const TlsServerSettings& settings,
-                                                         std::shared_ptr<TicketKeys> tickets) {
+                                                         const std::shared_ptr<TicketKeys>& tickets) {
   if (settings.certificates.empty()) return Error{"TLS", "a listener needs a certificate"};
   TlsContext first;
   for (const TlsCertificateFiles& certificate : settings.certificates) {

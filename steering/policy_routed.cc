@@ -1,5 +1,6 @@
 // Services with `mode: route`, and what the router's sections say together.
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "steering/policy_names.h"
@@ -95,7 +96,7 @@ void read_canary(Map& map, const Policy& policy, const std::string& id, Policy::
   double share = 0;
   if (inner.needs("percent", "its share of keys and sessions, such as \"5%\"") &&
       inner.percent("percent", share, 0.0001, 1))
-    canary.per_10000 = static_cast<std::uint32_t>(share * 10'000 + 0.5);
+    canary.per_10000 = static_cast<std::uint32_t>(std::lround(share * 10'000));
   canary.pool.id = id_from_name<ServiceId>(id + "/canary");
   canary.pool.served_name = model.pool.served_name;
   inner.value("served_name", canary.pool.served_name, parse_model_name);

@@ -1,6 +1,7 @@
 #include "steering/policy_sections.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "steering/policy_constants.h"
 #include "steering/policy_names.h"
@@ -83,7 +84,7 @@ void read_snat(Map& root, Policy& policy) {
   Map map(*at, root.report());
   double share = policy.snat_share_percent / 100.0;
   if (map.percent("client_share", share, 0.01, 1))
-    policy.snat_share_percent = static_cast<std::uint32_t>(share * 100 + 0.5);
+    policy.snat_share_percent = static_cast<std::uint32_t>(std::lround(share * 100));
   if (!map.needs("addresses", "addresses of this PoP, such as \"addresses: [10.1.255.1]\"")) return;
   for (const Cursor& item : yaml::scalars(*map.child("addresses"), root.report())) {
     const Result<IpAddress> address = parse_ipv4(item.node->scalar);

@@ -91,7 +91,7 @@ std::vector<std::pair<std::string, Cursor>> Map::named(Result<std::string> (*par
 }
 
 std::optional<Cursor> Map::scalar(std::string_view key, bool may_be_null) {
-  const std::optional<Cursor> at = child(key);
+  std::optional<Cursor> at = child(key);
   if (!at || at->is(Node::Kind::scalar) || (may_be_null && at->is(Node::Kind::null))) return at;
   report_.add(at->path, std::string("is ") + kind_name(at->node->kind) + "; it must be a single value" +
                             (at->is(Node::Kind::null) ? ", or leave the key out" : ""));
