@@ -154,8 +154,8 @@ TEST_F(ListenerTest, RefusesWithoutAProperHeaderOrFromElsewhere) {
       co_await t.counted(t.listener->counters().proxy_refused);
       EXPECT_EQ(receive(fd, 1), "");
       EXPECT_TRUE(t.accepted.empty());
-      EXPECT_EQ(t.limit->open(), 0U);
-      EXPECT_EQ(t.listener->greeting(), 0U);
+      // The client may see the end before the place is given back.
+      while (t.limit->open() != 0 || t.listener->greeting() != 0) co_await t.turns(1);
     }(*this, known ? "GET / HTTP/1.1\r\n\r\n" : proxy_header()));
   }
 }
