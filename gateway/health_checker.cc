@@ -151,7 +151,7 @@ void HealthChecker::take(Watch& watch, Shared& shared, CheckResult result, bool 
                              {"failures", health.state.failures},
                              {"passes", health.state.passes}};
   const bool good = health.state.verdict == Health::healthy;
-  shared.log.write(good ? LogLevel::info : LogLevel::warning, "endpoint_health", std::move(fields));
+  shared.log.write(good ? LogLevel::info : LogLevel::warning, "endpoint_health", fields);
 }
 
 }  // namespace perigee::gateway
