@@ -151,8 +151,9 @@ TEST_F(Telemetry, AReusedSlotIsNeverTheOldLink) {
   EXPECT_TRUE(reader.read()->links.empty());
 }
 
-// One slot is given out again and again under a reader: each incarnation has counters of its own only. The writer rests
-// after every 64 until two reads have ended, so that one read of two is not torn however the threads are scheduled.
+// One slot is given out again and again under a reader: each incarnation has counters of its own only. The
+// writer rests after every 64 until two reads have ended, so that one read of two is not torn however the
+// threads are scheduled.
 TEST_F(Telemetry, SlotsGivenOutUnderAReaderAreNotMixed) {
   Writer writer = create();
   LinkSlot& slot = writer.layout().links[0];
