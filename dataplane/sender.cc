@@ -15,8 +15,8 @@ rte_mbuf* packet_of(NeighborTable::Handle handle) { return std::bit_cast<rte_mbu
 
 }  // namespace
 
-Sender::Sender(std::span<Port> ports, rte_mempool& pool, Tally& tally)
-    : ports_(ports), pool_(pool), tally_(tally), queues_(ports.size()) {
+Sender::Sender(std::span<Port> ports, rte_mempool& pool, Tally& tally, bool alone)
+    : ports_(ports), pool_(pool), tally_(tally), queues_(ports.size()), alone_(alone) {
   give_up_ = [this](NeighborTable::Handle handle) {
     drop(packet_of(handle), DropReason::neighbor_unresolved);
   };
@@ -62,7 +62,7 @@ void Sender::send(std::span<const std::uint8_t> ip_packet, const Egress& egress,
   send(packet, egress, now);
 }
 
-bool Sender::send_now(rte_mbuf* packet, const Egress& egress, Instant now) {
+bool Sender::send_stamped(rte_mbuf* packet, const Egress& egress, Instant now) {
   const NeighborKey key = NeighborKey::of(*table_, egress);
   const MacAddress* mac = neighbors_.find(key, now);
   if (mac == nullptr) {
@@ -70,6 +70,7 @@ bool Sender::send_now(rte_mbuf* packet, const Egress& egress, Instant now) {
     return false;
   }
   if (!add_ethernet(packet, key.port, key.vlan, *mac, kEtherIpv4)) return false;
+  if (!alone_) return enqueue(packet, egress.segment, key.port), true;
   count_sent(packet, egress.segment);
   if (ports_[key.port].transmit({&packet, 1}) == 1) return true;
   tally_.drop(DropReason::tx_failed);

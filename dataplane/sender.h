@@ -18,7 +18,8 @@ namespace perigee {
 class Sender {
  public:
   // All outlive this; `tally` is the worker's.
-  Sender(std::span<Port> ports, rte_mempool& pool, Tally& tally);
+  // `alone`: stamped packets leave one by one.
+  Sender(std::span<Port> ports, rte_mempool& pool, Tally& tally, bool alone);
   ~Sender();
   Sender(const Sender&) = delete;
   Sender& operator=(const Sender&) = delete;
@@ -34,8 +35,11 @@ class Sender {
   void send(rte_mbuf* packet, const Egress& egress, Instant now);
   // A whole IPv4 packet of our own, copied.
   void send(std::span<const std::uint8_t> ip_packet, const Egress& egress, Instant now);
-  // At once, past the queue; false: the neighbour is not known or the device did not take it.
-  bool send_now(rte_mbuf* packet, const Egress& egress, Instant now);
+  // A packet with the time of its departure in it, so it waits for nothing but the next flush(); false: its
+  // neighbour is not known, or the device did not take it. A sender with `alone` calls the device for each,
+  // and its time is exact; otherwise the packets of a burst share the call, which for a software port is most
+  // of their cost, and each leaves some 10 us after the one before.
+  bool send_stamped(rte_mbuf* packet, const Egress& egress, Instant now);
   // An ARP message to `destination` on a segment; `message` is what arp.h built.
   void send_arp(std::span<const std::uint8_t> message, std::uint16_t port, std::uint16_t vlan,
                 const MacAddress& destination);
@@ -75,6 +79,7 @@ class Sender {
   NeighborTable::Drop give_up_;  // a packet's neighbour did not answer
   NeighborTable::SendRequest ask_;
   std::vector<Queue> queues_;
+  bool alone_;
 };
 
 }  // namespace perigee

@@ -4,13 +4,14 @@
 
 namespace perigee {
 
-Nanos SleepPolicy::after_round(bool empty, Instant now, Instant next_due) {
-  if (!empty) {
-    empty_rounds_ = 0;
-    step_ = kShortestStep;
-    return Nanos::zero();
-  }
-  if (busy_ || ++empty_rounds_ < kEmptyRounds) return Nanos::zero();
+void SleepPolicy::found(Found what, Instant now) {
+  if (what == Found::nothing) return;
+  look_until_ = std::max(look_until_, now + (what == Found::traffic ? kLookAfterTraffic : kLookAfterOwn));
+  step_ = kShortestStep;
+}
+
+Nanos SleepPolicy::rest(Instant now, Instant next_due) {
+  if (busy_ || now < look_until_) return Nanos::zero();
   const Nanos left = std::max(next_due - now, Nanos::zero());
   if (waits_on_all_) return left;
   const Nanos step = std::min(step_, left);

@@ -7,9 +7,16 @@
 
 namespace perigee {
 
-inline constexpr std::uint32_t kEmptyRounds = 32;  // looks at the ports before a sleep
+// How long a worker looks at its ports before it sleeps: after client traffic, which comes in more than one
+// packet (to fall asleep and be woken costs more than this, and the next packet would pay it), and after a
+// packet of our own, whose burst has a few more.
+inline constexpr Nanos kLookAfterTraffic = std::chrono::microseconds(50);
+inline constexpr Nanos kLookAfterOwn = std::chrono::microseconds(3);
 inline constexpr Nanos kShortestStep = std::chrono::microseconds(50);
 inline constexpr Nanos kLongestStep = std::chrono::milliseconds(1);
+
+// What a round over the ports found: packets that went on, packets that ended here, or none.
+enum class Found : std::uint8_t { nothing, own, traffic };
 
 // Decides after each round over the ports. `waits_on_all`: every port has a descriptor that wakes us for its
 // packets; otherwise the sleep is a step that grows while nothing comes.
@@ -17,13 +24,15 @@ class SleepPolicy {
  public:
   SleepPolicy(bool busy, bool waits_on_all) : busy_(busy), waits_on_all_(waits_on_all) {}
 
-  // How long to wait now, from `now` until at most `next_due`; 0: look again at once.
-  Nanos after_round(bool empty, Instant now, Instant next_due);
+  void found(Found what, Instant now);
+  // How long to wait after a round that found nothing, from `now` until at most `next_due`; 0: look again at
+  // once.
+  Nanos rest(Instant now, Instant next_due);
 
  private:
   bool busy_;
   bool waits_on_all_;
-  std::uint32_t empty_rounds_ = 0;
+  Instant look_until_;
   Nanos step_ = kShortestStep;
 };
 

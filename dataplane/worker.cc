@@ -137,6 +137,7 @@ void Worker::leave(Item& item, telemetry::Verdict verdict, const Egress& egress)
     clamp_mss(packet, table_->path_mtu(packet.in, egress.segment));
   }
   tally_.count(verdict);
+  found_ = Found::traffic;
   // What is before and after the IP packet goes.
   rte_mbuf* const buffer = item.buffer;
   rte_pktmbuf_adj(buffer, packet.l3);

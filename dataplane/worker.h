@@ -67,8 +67,8 @@ class Worker {
   void run(const std::atomic<bool>& stop);
   void wake() { waiter_.wake(); }
 
-  // One look at every port and at what is due. True: no packet came.
-  bool round();
+  // One look at every port and at what is due.
+  Found round();
   // Stores the counters and the heartbeat; run() does so by itself.
   void publish(Instant now);
   // When round() must be called next, packets apart.
@@ -102,7 +102,7 @@ class Worker {
 
   // worker_chores.cc: what happens between packets
   void adopt(const ServingTable& table, Instant now);
-  bool take_handed_over();
+  void take_handed_over();
   void note_taken(std::size_t port, std::uint16_t count, Instant now);
   void chores(Instant now);
   void probe(Instant now);
@@ -144,7 +144,8 @@ class Worker {
   Instant gap_second_;  // when poll_gap_last_ns starts anew
   Nanos gap_max_{0}, gap_recent_{0}, gap_last_{0};
   Instant publish_due_, sweep_due_, ports_due_;
-  bool ports_suspect_ = false;  // poll() reported an error
+  bool ports_suspect_ = false;    // poll() reported an error
+  Found found_ = Found::nothing;  // in this round
 };
 
 }  // namespace perigee

@@ -13,11 +13,12 @@ namespace {
 
 // Often enough for a heartbeat within 100 ms, and for counters that people watch.
 constexpr Nanos kPublishEvery = std::chrono::milliseconds(20);
+constexpr Nanos kEarly = std::chrono::milliseconds(5);
 constexpr Nanos kPortsEvery = std::chrono::milliseconds(100);
-// Small steps, so that no packet waits long behind one; each flow comes up several times a second.
-constexpr Nanos kSweepEvery = std::chrono::milliseconds(20);
-constexpr Nanos kSweepAgain = std::chrono::milliseconds(2);  // while many flows are being reset
+// Flows are swept when counters are published, in small steps, so that no packet waits long behind one; each
+// flow comes up several times a second.
 constexpr std::uint32_t kSweepsPerTable = 10;
+constexpr Nanos kSweepAgain = std::chrono::milliseconds(2);  // while many flows are being reset
 constexpr Nanos kGapWindow = std::chrono::seconds(1);
 // More frames than wait at any port of ours: a NIC's ring holds 1024, af_xdp's and the lab's af_packet 2048.
 constexpr std::uint32_t kMostWaiting = 4096;
@@ -36,7 +37,7 @@ void store(telemetry::Counter& counter, std::uint64_t value) {
 
 Worker::Worker(Wiring wiring)
     : wiring_(std::move(wiring)),
-      sender_(wiring_.ports, wiring_.pool, tally_),
+      sender_(wiring_.ports, wiring_.pool, tally_, wiring_.busy),
       random_(wiring_.seed),
       ntp_clock_(NtpClock::start()),
       slots_(wiring_.telemetry, random_),
@@ -51,10 +52,9 @@ void Worker::run(const std::atomic<bool>& stop) {
   // The kernel may then not round our sleeps up: 50 us by default.
   prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
   while (!stop.load(std::memory_order_relaxed)) {
-    const bool empty = round();
-    if (!empty) continue;
+    if (round() != Found::nothing) continue;
     const Instant now = wiring_.clock();
-    const Nanos rest = sleep_.after_round(true, now, next_due());
+    const Nanos rest = sleep_.rest(now, next_due());
     if (rest <= Nanos::zero()) continue;
     ++tally_.sleeps;
     ports_suspect_ = waiter_.wait(rest, now);
@@ -63,26 +63,27 @@ void Worker::run(const std::atomic<bool>& stop) {
   publish(wiring_.clock());
 }
 
-bool Worker::round() {
+Found Worker::round() {
   const Instant now = wiring_.clock();
   measure_gap(now);
   wiring_.tables.take([&](const ServingTable& table) { adopt(table, now); });
 
-  bool empty = true;
+  found_ = Found::nothing;
   std::array<rte_mbuf*, kBurst> buffers;
   for (std::size_t port = 0; port < wiring_.ports.size(); ++port) {
     const std::uint16_t count = wiring_.ports[port].receive(buffers);
     note_taken(port, count, now);
     if (count == 0) continue;
-    empty = false;
+    found_ = std::max(found_, Found::own);
     // T2 and T4 of what is in this burst; a device's own stamp would go here.
     handle(static_cast<std::uint16_t>(port), std::span(buffers).first(count), wiring_.clock());
   }
-  if (take_handed_over()) empty = false;
-  if (!empty) sleep_.after_round(false, now, now);
+  take_handed_over();
+  sender_.flush();
+  if (found_ != Found::nothing) sleep_.found(found_, wiring_.clock());
   chores(now);
   sender_.flush();
-  return empty;
+  return found_;
 }
 
 // A port that is never found empty must not hide that a link is dead: once as many frames were taken as may
@@ -98,36 +99,35 @@ void Worker::note_taken(std::size_t port, std::uint16_t count, Instant now) {
 }
 
 // What other workers received for flows of ours.
-bool Worker::take_handed_over() {
-  bool any = false;
+void Worker::take_handed_over() {
   for (HandoverRing<Handover>* ring : wiring_.inbound) {
     Handover next;
     for (std::uint16_t i = 0; ring != nullptr && i < kBurst && ring->pop(next); ++i) {
+      found_ = std::max(found_, Found::own);
       handle(next.port, {&next.buffer, 1}, next.received);
-      any = true;
     }
   }
-  return any;
 }
 
 void Worker::chores(Instant now) {
-  if (now >= ports_due_ || ports_suspect_) check_ports(now);
-  if (table_ != nullptr) {
-    probe(now);
-    if (const Instant due = sender_.next_due(); !due.never() && now >= due) {
-      sender_.run(now);
-      report_neighbors();
-    }
-    if (now >= sweep_due_) sweep(now);
+  // What is due soon is done now: to wake for it would cost more than it does.
+  const Instant soon = now + kEarly;
+  if (soon >= ports_due_ || ports_suspect_) check_ports(now);
+  const bool beat = soon >= publish_due_;
+  if (beat) publish(now);
+  if (table_ == nullptr) return;
+  if (beat || (!sweep_due_.never() && now >= sweep_due_)) sweep(now);
+  if (const Instant due = sender_.next_due(); !due.never() && now >= due) {
+    sender_.run(now);
+    report_neighbors();
   }
-  if (now >= publish_due_) publish(now);
+  probe(now);  // last, so that nothing delays what it stamped
 }
 
 Instant Worker::next_due() const {
   Instant next = std::min(publish_due_, ports_due_);
   if (table_ == nullptr) return next;
-  next = std::min(next, sweep_due_);
-  for (const Instant due : {prober_.next_due(), sender_.next_due()}) {
+  for (const Instant due : {sweep_due_, prober_.next_due(), sender_.next_due()}) {
     if (!due.never()) next = std::min(next, due);
   }
   return next;
@@ -168,7 +168,6 @@ void Worker::probe(Instant now) {
 }
 
 void Worker::sweep(Instant now) {
-  sweep_due_ = now + kSweepEvery;
   const std::uint32_t budget = wiring_.flow_capacity / kSweepsPerTable + 1;
   const bool more = wiring_.forwarder.sweep(links_, now, budget, [&](std::span<const std::uint8_t> reset) {
     const RouteChoice route = choose_route(load_be32(reset.data() + 16), Segment{}, *table_, links_);
@@ -178,7 +177,7 @@ void Worker::sweep(Instant now) {
       tally_.drop(route.reason);
     }
   });
-  if (more) sweep_due_ = now + kSweepAgain;
+  sweep_due_ = more ? now + kSweepAgain : Instant{};
 }
 
 void Worker::check_ports(Instant now) {

@@ -83,7 +83,7 @@ void Worker::answer_test(Item& item) {
   rte_pktmbuf_trim(buffer, static_cast<std::uint16_t>(buffer->pkt_len - size));
   tally_.count(telemetry::Verdict::local);
   // T3 is in it: nothing may delay it now.
-  sender_.send_now(buffer, *back, packet.received);
+  sender_.send_stamped(buffer, *back, packet.received);
 }
 
 void Worker::take_reply(Item& item) {
@@ -125,7 +125,7 @@ std::optional<Instant> Worker::send_probe(const Probe& probe) {
   const UdpHeader header{link.local, link.peer, probe.source_port, link.probe_port};
   build_udp({rte_pktmbuf_mtod(buffer, std::uint8_t*), buffer->pkt_len}, header, probe.payload);
   const Instant left = wiring_.clock();
-  if (!sender_.send_now(buffer, table_->over_link(static_cast<std::uint32_t>(probe.link)), left)) {
+  if (!sender_.send_stamped(buffer, table_->over_link(static_cast<std::uint32_t>(probe.link)), left)) {
     return std::nullopt;
   }
   return left;

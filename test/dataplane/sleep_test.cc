@@ -18,41 +18,41 @@ using std::chrono::milliseconds;
 
 constexpr Instant kNow{1'000'000'000};
 
-Nanos after_empty_rounds(SleepPolicy& policy, std::uint32_t rounds, Instant due) {
-  Nanos rest{0};
-  for (std::uint32_t i = 0; i < rounds; ++i) rest = policy.after_round(true, kNow, due);
-  return rest;
-}
-
-TEST(SleepPolicy, SleepsUntilDueAfterEnoughEmptyRounds) {
+TEST(SleepPolicy, LooksOnForAWhileAndThenSleepsUntilDue) {
   SleepPolicy policy(false, true);
   const Instant due = kNow + milliseconds(7);
-  EXPECT_EQ(after_empty_rounds(policy, kEmptyRounds - 1, due), Nanos::zero());
-  EXPECT_EQ(policy.after_round(true, kNow, due), milliseconds(7));
-  EXPECT_EQ(policy.after_round(true, kNow, due), milliseconds(7));  // a wake-up for nothing: sleep on
-  EXPECT_EQ(policy.after_round(false, kNow, due), Nanos::zero());
-  EXPECT_EQ(after_empty_rounds(policy, kEmptyRounds - 1, due), Nanos::zero());
+  EXPECT_EQ(policy.rest(kNow, due), milliseconds(7));
+  policy.found(Found::own, kNow);
+  EXPECT_EQ(policy.rest(kNow + kLookAfterOwn - Nanos(1), due), Nanos::zero());
+  EXPECT_EQ(policy.rest(kNow + kLookAfterOwn, due), milliseconds(7) - kLookAfterOwn);
+  policy.found(Found::traffic, kNow);
+  policy.found(Found::own, kNow);  // shortens nothing
+  EXPECT_EQ(policy.rest(kNow + kLookAfterTraffic - Nanos(1), due), Nanos::zero());
+  EXPECT_EQ(policy.rest(kNow + kLookAfterTraffic, due), milliseconds(7) - kLookAfterTraffic);
+  policy.found(Found::nothing, kNow + milliseconds(1));  // a wake-up for nothing: sleep on
+  EXPECT_EQ(policy.rest(kNow + milliseconds(1), due), milliseconds(6));
 }
 
 TEST(SleepPolicy, WhatIsOverdueIsNotSleptOn) {
   SleepPolicy policy(false, true);
-  EXPECT_EQ(after_empty_rounds(policy, kEmptyRounds, kNow - milliseconds(1)), Nanos::zero());
+  EXPECT_EQ(policy.rest(kNow, kNow - milliseconds(1)), Nanos::zero());
 }
 
 TEST(SleepPolicy, StepsGrowWhereAPortCannotWakeUs) {
   SleepPolicy policy(false, false);
   const Instant due = kNow + milliseconds(100);
-  EXPECT_EQ(after_empty_rounds(policy, kEmptyRounds, due), microseconds(50));
-  EXPECT_EQ(policy.after_round(true, kNow, due), microseconds(100));
-  EXPECT_EQ(after_empty_rounds(policy, 10, due), milliseconds(1));
-  EXPECT_EQ(policy.after_round(true, kNow, kNow + microseconds(300)), microseconds(300));
-  policy.after_round(false, kNow, due);
-  EXPECT_EQ(after_empty_rounds(policy, kEmptyRounds, due), microseconds(50));
+  EXPECT_EQ(policy.rest(kNow, due), microseconds(50));
+  EXPECT_EQ(policy.rest(kNow, due), microseconds(100));
+  for (int i = 0; i < 10; ++i) policy.rest(kNow, due);
+  EXPECT_EQ(policy.rest(kNow, due), milliseconds(1));
+  EXPECT_EQ(policy.rest(kNow, kNow + microseconds(300)), microseconds(300));
+  policy.found(Found::own, kNow);
+  EXPECT_EQ(policy.rest(kNow + kLookAfterOwn, due), microseconds(50));
 }
 
 TEST(SleepPolicy, BusyNeverSleeps) {
   SleepPolicy policy(true, true);
-  EXPECT_EQ(after_empty_rounds(policy, 10 * kEmptyRounds, kNow + milliseconds(100)), Nanos::zero());
+  EXPECT_EQ(policy.rest(kNow, kNow + milliseconds(100)), Nanos::zero());
 }
 
 TEST(Backoff, GrowsFromATenthToASecond) {
