@@ -78,9 +78,11 @@ RegionSet common_regions(const RouterSnapshot& snapshot, const RouterSnapshot::S
   return asked ? regions & *asked : regions;
 }
 
-bool has_candidate(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool, RegionSet regions) {
+bool has_candidate(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool, RegionSet regions,
+                   const EndpointList* among) {
   return std::ranges::any_of(pool.candidates, [&](const RouterSnapshot::Candidate& candidate) {
-    return (snapshot.endpoints[candidate.endpoint].region & regions) != 0;
+    return (among == nullptr || among->place_of(candidate.endpoint)) &&
+           (snapshot.endpoints[candidate.endpoint].region & regions) != 0;
   });
 }
 

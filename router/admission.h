@@ -6,6 +6,7 @@
 #include <optional>
 #include <string_view>
 
+#include "router/choose.h"
 #include "router/http_head.h"
 #include "router/keys.h"
 #include "router/openai.h"
@@ -24,9 +25,9 @@ struct Identity {
 // none.
 [[nodiscard]] RegionSet common_regions(const RouterSnapshot& snapshot, const RouterSnapshot::Service& service,
                                        const ApiKey* key, const Head& head);
-// Whether a candidate of `pool` is in `regions`.
+// Whether a candidate of `pool` is in `regions`, and one of `among` if that is not null.
 [[nodiscard]] bool has_candidate(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
-                                 RegionSet regions);
+                                 RegionSet regions, const EndpointList* among = nullptr);
 [[nodiscard]] ApiError outside_residency();  // 403
 
 // What the canary choice sticks to: the key and the session (x-session-id, else x-session-token). nullopt:

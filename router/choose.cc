@@ -35,7 +35,9 @@ Contender contender_of(const RouterSnapshot& snapshot, const RouterSnapshot::Poo
   out.weight = effective_weight(candidate.weight, {counters.warming_since.load(std::memory_order_relaxed)},
                                 snapshot.settings.slow_start, now);
   const Instant retry_after{counters.retry_after.load(std::memory_order_relaxed)};
-  if (request.only && *request.only != candidate.endpoint) {
+  const auto place = request.among == nullptr ? std::nullopt : request.among->place_of(candidate.endpoint);
+  if (place && request.among->ordered) out.tier = *place;
+  if ((request.only && *request.only != candidate.endpoint) || (request.among != nullptr && !place)) {
     out.barrier = Verdict::pinned_elsewhere;
   } else if (request.has_tried(candidate.endpoint)) {
     out.barrier = Verdict::tried;
@@ -107,6 +109,12 @@ const char* name_of(Verdict verdict) {
 const char* name_of(Rule rule) {
   constexpr std::array<const char*, 4> kNames = {"only_one", "less_load", "same_drawn", "nothing_left"};
   return kNames[static_cast<std::size_t>(rule)];
+}
+
+std::optional<std::uint8_t> EndpointList::place_of(std::uint16_t endpoint) const {
+  for (std::size_t i = 0; i < count; ++i)
+    if (endpoints[i] == endpoint) return static_cast<std::uint8_t>(i);
+  return std::nullopt;
 }
 
 void ChoiceRequest::add_tried(std::uint16_t endpoint) {

@@ -1,13 +1,13 @@
 // WHERE A REQUEST GOES: pure. contend() reads what is shared into plain values, choose() decides by those
 // alone.
 //
-// 1. Never: not the endpoint that the request is pinned to, tried in this request, barred by the operator or
-// the Route, outside the residency, without the model,
+// 1. Never: not the endpoint or one of those that the request is pinned to, tried in this request, barred by
+// the operator or the Route, outside the residency, without the model,
 //    or Retry-After in force.
 // 2. Of the rest, those nothing speaks against; when there are none, the panic order: the full ones, then
 // those with
 //    an open breaker, then unhealthy ones, then both.
-// 3. Of these, the first tier that has any.
+// 3. Of these, the first tier that has any. An order that the request gives goes instead of the tiers.
 // 4. Within it, two are drawn by weight, with replacement, and the one with less load for its weight is
 // taken. So
 //    the worst one is never starved, weights hold also between two, and no one is flooded by all threads at
@@ -52,7 +52,7 @@ enum class Verdict : std::uint8_t {
   residency,
   barred,
   tried,
-  pinned_elsewhere  // the request names a response that another endpoint has
+  pinned_elsewhere  // the request names other endpoints, or a response that another one has
 };
 [[nodiscard]] const char* name_of(Verdict verdict);  // "chosen", ...
 
@@ -76,13 +76,23 @@ struct Contender {
   friend bool operator==(const Contender&, const Contender&) = default;
 };
 
+// Endpoints that a request is narrowed to, indexes into the snapshot, each once.
+struct EndpointList {
+  std::array<std::uint16_t, kMaxServiceEndpoints> endpoints{};
+  std::size_t count = 0;
+  bool ordered = false;  // the first that may be used is to be
+
+  [[nodiscard]] std::optional<std::uint8_t> place_of(std::uint16_t endpoint) const;
+};
+
 // What a request brings to the choice.
 struct ChoiceRequest {
   std::uint32_t use = 0;  // of the model: an endpoint may have it for one operation and not for another
   RegionSet regions = kAnyRegion;                // service, key and request intersected
   std::array<std::uint16_t, kMaxTried> tried{};  // endpoints, indexes into the snapshot
   std::size_t tried_count = 0;
-  std::optional<std::uint16_t> only;  // no other endpoint has what the request names
+  std::optional<std::uint16_t> only;    // no other endpoint has what the request names
+  const EndpointList* among = nullptr;  // no other endpoint is allowed; null: any
 
   void add_tried(std::uint16_t endpoint);
   [[nodiscard]] bool has_tried(std::uint16_t endpoint) const;

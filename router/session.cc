@@ -122,7 +122,9 @@ bool Session::enter() {
 // Until there is a place among the requests of the service.
 Task<bool> Session::queue() {
   Gate& gate = *service_.gate;
-  const auto waiter = gate.wait(thread_.loop, signal_, key_ == nullptr ? Priority::normal : key_->priority);
+  const Priority of_key = key_ == nullptr ? Priority::normal : key_->priority;
+  const Priority priority = std::max(of_key, extension_.objective.value_or(of_key));
+  const auto waiter = gate.wait(thread_.loop, signal_, priority);
   if (waiter == nullptr) co_return shed(Shed::full);
   const Instant since = thread_.loop.now();
   timer_.arm(since + service_.queue_time);
@@ -185,7 +187,9 @@ void Session::write_head() {
   write_request_head(endpoint_head_, head, exchange_.head());
   answer_fields_.clear();
   answer_fields_ += reservation_.fields(thread_.loop.now());
-  if (listener_.policy.diagnostics || (key_ != nullptr && key_->diagnostics)) {
+  if (extension_.listed) {
+    answer_fields_ += served_field(endpoint.target);
+  } else if (diagnoses()) {
     answer_fields_ += "x-gateway-destination-endpoint-served: " + endpoint.name + "\r\n";
   }
 }

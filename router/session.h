@@ -6,7 +6,7 @@
 #include <string>
 
 #include "router/attempt.h"
-#include "router/choose.h"
+#include "router/extension_headers.h"
 #include "router/held_body.h"
 #include "router/limiter.h"
 #include "router/retry_budget.h"
@@ -44,6 +44,7 @@ class Session {
   bool answer(const ApiError& error, Ending ending);
   void answer_models();
   [[nodiscard]] ApiError no_endpoint() const;
+  [[nodiscard]] bool diagnoses() const;
   void write_head();
   [[nodiscard]] std::optional<std::uint32_t> absent_id_of_request() const;
   [[nodiscard]] const Policy::Listener::Limits& limits() const { return listener_.policy.limits; }
@@ -68,6 +69,7 @@ class Session {
   const RouterSnapshot::Model* model_ = nullptr;
   const RouterSnapshot::Pool* pool_ = nullptr;
   std::optional<ResponseIds::Place> pin_;  // where the response is that the request names
+  ExtensionHeaders extension_;
   ChoiceRequest choice_;
   Decision decision_;
   BreakerPermit permit_;

@@ -9,6 +9,10 @@ constexpr std::chrono::milliseconds kShedRetryAfter{1000};
 
 }  // namespace
 
+bool Session::diagnoses() const {
+  return listener_.policy.diagnostics || extension_.listed || (key_ != nullptr && key_->diagnostics);
+}
+
 ApiError Session::no_endpoint() const {
   const Instant now = thread_.loop.now();
   ApiError error;
@@ -40,6 +44,7 @@ bool Session::answer(const ApiError& error, Ending ending) {
   if (exchange_.gone()) return false;
   const std::string body = error_body(error);
   std::string fields = error_fields(error) + reservation_.fields(thread_.loop.now());
+  if (diagnoses()) fields += dropped_reason_field(error.code);
   if (error.status == 401) fields += "WWW-Authenticate: Bearer\r\n";  // RFC 9110 section 11.6.1
   AnswerHead head;
   head.status = error.status;

@@ -14,6 +14,9 @@ bool Session::route() {
     answer_models();
     return false;
   }
+  extension_ =
+      read_extension_headers(*snapshot_, listener_.policy, exchange_.client().address, exchange_.head());
+  choice_.among = extension_.only.get();
   const bool named =
       is_by_response_id(operation_->operation) ? find_response(operation_->id, "") : name_model();
   if (!named || !place()) return false;
@@ -24,9 +27,8 @@ bool Session::route() {
 }
 
 bool Session::name_model() {
-  const std::string_view asked = body_.model();
-  record_.model_asked = asked.substr(0, kLoggedModel);
-  if (asked.empty()) {
+  record_.model_asked = body_.model().substr(0, kLoggedModel);
+  if (body_.model().empty()) {
     ApiError error;
     error.status = 400;
     error.code = "missing_model";
@@ -34,6 +36,7 @@ bool Session::name_model() {
     error.message = "the request must name a model";
     return answer(error, Ending::refused);
   }
+  const std::string_view asked = extension_.model.empty() ? body_.model() : extension_.model;
   model_ = service_.model(asked);
   if (model_ == nullptr || (key_ != nullptr && !key_->may_use(model_->name)))
     return answer(unknown_model(asked), Ending::refused);
@@ -77,7 +80,7 @@ bool Session::place() {
   if (!choice_.only) {
     const auto sticky = sticky_of(key_, exchange_.head());
     record_.canary = takes_canary(*model_, sticky.value_or(thread_.names.number())) &&
-                     has_candidate(*snapshot_, model_->canary, choice_.regions);
+                     has_candidate(*snapshot_, model_->canary, choice_.regions, choice_.among);
   }
   pool_ = record_.canary ? &model_->canary : &model_->pool;
   record_.model_served = pool_->served_name;

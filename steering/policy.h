@@ -197,7 +197,9 @@ struct Policy {
     std::optional<Tls> tls;
     ProxyProtocol proxy_protocol;
     Limits limits;
-    bool diagnostics = false;  // answers say which endpoint served, by name
+    bool diagnostics = false;  // answers say which endpoint served, by name, and why a request was dropped
+    // Whose Gateway API inference extension headers are obeyed: clients, as a PROXY header names them.
+    std::vector<Prefix> extension_headers_from;
     friend bool operator==(const Listener&, const Listener&) = default;
   };
 

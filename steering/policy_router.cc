@@ -59,19 +59,26 @@ void read_listener_tls(Map& map, Policy::Listener& listener) {
                        "says nothing without \"client_certificate\"; say optional or required there");
 }
 
+void read_prefixes(const Cursor& at, yaml::Report& report, std::vector<Prefix>& out) {
+  const auto items = yaml::scalars(at, report);
+  if (items.empty() && at.is(yaml::Node::Kind::sequence))
+    report.add(at.path, "is empty; give at least one prefix, or leave it out");
+  for (const Cursor& item : items) {
+    const Result<Prefix> prefix = parse_prefix(item.node->scalar);
+    if (prefix)
+      out.push_back(*prefix);
+    else
+      report.add(item.path, prefix.error().what);
+  }
+}
+
 void read_proxy_protocol(Map& map, Policy::Listener::ProxyProtocol& proxy) {
   const auto at = map.child("proxy_protocol");
   if (!at) return;
   Map inner(*at, map.report());
   inner.value("require", proxy.require, parse_flag);
   if (const auto from = inner.child("from")) {
-    for (const Cursor& item : yaml::scalars(*from, map.report())) {
-      const Result<Prefix> prefix = parse_prefix(item.node->scalar);
-      if (prefix)
-        proxy.from.push_back(*prefix);
-      else
-        map.report().add(item.path, prefix.error().what);
-    }
+    read_prefixes(*from, map.report(), proxy.from);
     if (!proxy.require)
       map.report().add(from->path,
                        "says nothing without \"require: true\"; a header is required or forbidden");
@@ -117,6 +124,8 @@ void read_listeners(Map& root, Policy& policy) {
     read_proxy_protocol(map, listener.proxy_protocol);
     read_limits(map, listener.limits);
     map.value("diagnostics", listener.diagnostics, parse_flag);
+    if (const auto from = map.child("extension_headers_from"))
+      read_prefixes(*from, map.report(), listener.extension_headers_from);
     policy.listeners.push_back(std::move(listener));
   }
 }

@@ -18,7 +18,7 @@ TEST(PolicyRouter, EveryKeyOfAListenerIsRead) {
       "2s, "
       "keep_alive: 3s, connections: 10, connections_per_source: 5, body_octets: 1MiB, body_grace: 6s, "
       "min_body_rate: 1KiB, "
-      "write_stall: 4s}, diagnostics: true}"));
+      "write_stall: 4s}, diagnostics: true, extension_headers_from: [192.0.2.0/25, 2001:db8::/32]}"));
   ASSERT_EQ(policy.listeners.size(), 1U);
   const Policy::Listener& listener = policy.listeners[0];
   EXPECT_EQ(listener.address, IpAddress::parse("2001:db8::1"));
@@ -33,6 +33,7 @@ TEST(PolicyRouter, EveryKeyOfAListenerIsRead) {
   EXPECT_EQ(listener.limits,
             (Policy::Listener::Limits{8192, 50, 1s, 2s, 3s, 10, 5, 1U << 20U, 6s, 1024, 4s}));
   EXPECT_TRUE(listener.diagnostics);
+  EXPECT_EQ(listener.extension_headers_from.size(), 2U);
 }
 
 TEST(PolicyRouter, EveryConstantIsRead) {
