@@ -58,6 +58,8 @@ class Check {
         return literal("false");
       case 'n':
         return literal("null");
+      case 'N':
+        return literal("NaN");
       default:
         return number();
     }
@@ -116,6 +118,7 @@ class Check {
 
   bool number() {
     if (now() == '-') ++at_;
+    if (now() == 'I') return literal("Infinity");
     if (now() == '0') {
       ++at_;
     } else if (!digits()) {

@@ -13,6 +13,7 @@ TEST(JsonCheck, TakesWhatIsJson) {
   for (const std::string text :
        {"{}", "[]", " {\"a\" : [ 1 , -0.5e+3 , \"b\\u00e9\\n\" , true , false , null , { } ] } \n", "1",
         "\"x\"", "0", "{\"a\":{\"b\":[[],[{}]]},\"c\":\"\"}", "[1,\n2]", "\"\xe2\x82\"", "1.25E-2",
+        "[NaN,Infinity]", "{\"logprob\": -Infinity}",
         "{\"long\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}"})
     EXPECT_TRUE(is_json(text)) << text;
   EXPECT_TRUE(is_json(nested(kMaxCheckedDepth + 1))) << "the innermost is empty";
@@ -60,7 +61,12 @@ TEST(JsonCheck, RefusesTheRest) {
                                  "[DONE",
                                  "{1:2}",
                                  "undefined",
-                                 "NaN",
+                                 "nan",
+                                 "NaNs",
+                                 "-NaN",
+                                 "+Infinity",
+                                 "[-Infinit]",
+                                 "-inf",
                                  "{\"a\":1 \"b\":2}",
                                  "\"a\" \"b\""})
     EXPECT_FALSE(is_json(text)) << text;

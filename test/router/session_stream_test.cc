@@ -169,5 +169,20 @@ TEST_F(SessionStreamTest, NoCommentGetsIntoWhatIsNoStream) {
   router.reset();
 }
 
+// json.dumps of Python writes them, and its clients read them.
+TEST_F(SessionStreamTest, PassesNumbersThatOnlyPythonHas) {
+  const std::string events =
+      "data: {\"choices\":[{\"logprob\":-Infinity,\"top\":[NaN,Infinity]}]}\n\ndata: [DONE]\n\n";
+  ScriptedEndpoint endpoint([&](Peer& peer) {
+    peer.read_message();
+    peer.send(std::string(kEventHead) + chunk(events) + "0\r\n\r\n");
+    peer.wait_closed();
+  });
+  begin({endpoint.port()});
+  EXPECT_THAT(ask(chat(kAskStream)), HasSubstr(events));
+  EXPECT_EQ(records.wait().ending, Ending::completed);
+  router.reset();
+}
+
 }  // namespace
 }  // namespace perigee::router
