@@ -39,6 +39,18 @@ struct ResponseIds::Set {
     Set& set_;
   };
 
+  // An unused or expired one; else the oldest of the key that has the most, one of `newcomer` coming.
+  Entry& least_needed(const Name& newcomer, Instant now) {
+    const auto many = [&](const Entry& entry) {
+      return std::ranges::count(entries, entry.owner, &Entry::owner) + (entry.owner == newcomer ? 1 : 0);
+    };
+    return *std::ranges::min_element(entries, [&](const Entry& a, const Entry& b) {
+      if (a.until <= now || b.until <= now) return a.until < b.until;
+      const auto of_a = many(a), of_b = many(b);
+      return of_a != of_b ? of_a > of_b : a.until < b.until;
+    });
+  }
+
   alignas(64) std::atomic<bool> busy{false};
   std::array<Entry, kWays> entries;
 };
@@ -62,8 +74,7 @@ void ResponseIds::learn(std::string_view key, std::string_view id, Place place, 
   const Set::Lock lock(set);
   const auto same = std::ranges::find(set.entries, name, &Set::Entry::name);
   if (same != set.entries.end() && same->until > now && same->owner != owner) return;
-  auto& entry =
-      same != set.entries.end() ? *same : *std::ranges::min_element(set.entries, {}, &Set::Entry::until);
+  Set::Entry& entry = same != set.entries.end() ? *same : set.least_needed(owner, now);
   entry = {name, owner, place, now + kLife};
 }
 

@@ -15,8 +15,8 @@
 namespace perigee::router {
 
 // Ids that endpoints gave, each known to the API key alone that it was given to. Written and read by all
-// threads of the router. Bounded: a new id takes the place of the oldest one in its set. Nothing survives the
-// process.
+// threads of the router. Bounded: in a full set a new id takes the place of the oldest one of the key that
+// has the most there, so that a key that is given many loses its own. Nothing survives the process.
 class ResponseIds {
  public:
   static constexpr std::size_t kSets = 4096;

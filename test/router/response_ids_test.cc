@@ -64,6 +64,19 @@ TEST(ResponseIds, TheOldestOnesMakeRoom) {
   EXPECT_TRUE(ids.find("a", std::to_string(kIds - 1), kNow));
 }
 
+TEST(ResponseIds, AKeyThatIsGivenManyLosesItsOwn) {
+  ResponseIds ids;
+  constexpr std::size_t kFew = 100, kMany = 2 * ResponseIds::kSets * ResponseIds::kWays;
+  for (std::size_t i = 0; i < kFew; ++i) ids.learn("few", "few" + std::to_string(i), {}, kNow);
+  for (std::size_t i = 0; i < kMany; ++i)
+    ids.learn("many", std::to_string(i), {}, kNow + Nanos(static_cast<std::int64_t>(i + 1)));
+  for (std::size_t i = 0; i < kFew; ++i) EXPECT_TRUE(ids.find("few", "few" + std::to_string(i), kNow)) << i;
+  EXPECT_TRUE(ids.find("many", std::to_string(kMany - 1), kNow));
+  const Instant later = kNow + Nanos(static_cast<std::int64_t>(kMany + 1));
+  ids.learn("few", "new", {}, later);
+  EXPECT_TRUE(ids.find("few", "new", later)) << "from the one that has many";
+}
+
 TEST(ResponseIds, ThreadsNeverSeeHalfAnEntry) {
   ResponseIds ids;
   std::vector<std::thread> threads;
