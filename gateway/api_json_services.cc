@@ -57,6 +57,8 @@ json::object endpoint_json(const Snapshot& snapshot, std::size_t index, Instant 
           {"full", route.full},
           {"reset_established", route.reset_established},
           {"check", check_json(endpoint, health, now)},
+          {"absent_models",
+           health.absent_models ? json::value_from(*health.absent_models) : json::value(nullptr)},
           {"flows", sample == nullptr ? json::value(nullptr) : json::value(sample->flows)},
           {"flows_created", sample == nullptr ? json::value(nullptr) : json::value(sample->flows_created)},
           {"capacity", endpoint.capacity ? json::value(*endpoint.capacity) : json::value(nullptr)},

@@ -31,7 +31,8 @@ inline constexpr std::array<const char*, kCheckFindingCount> kCheckFindingNames 
     "ok",         "refused",  "unreachable", "timeout",   "reset",   "tls_failed",
     "bad_status", "bad_body", "malformed",   "too_large", "not_made"};
 
-// Octets of a response that are looked at; an endpoint's health page is far smaller.
+// Octets of a response that are looked at; an endpoint's health page is far smaller, and its list of models
+// is some hundred octets a model.
 inline constexpr std::uint32_t kMaxCheckResponse = 64U << 10U;
 
 struct CheckResult {
@@ -39,6 +40,7 @@ struct CheckResult {
   std::string detail;                // for people: "status 503, not 200"
   std::optional<Nanos> connect_rtt;  // SYN to SYN-ACK as connect() saw it; absent: no connection was made
   unsigned status = 0;               // HTTP status; 0: none was read
+  std::string body{};                // of a good status, when it was asked for
 
   // For the law: a failure is one of connecting only when the endpoint refused it or nobody answered. What a
   // router or our own kernel says takes it out, but is no reason to reset its flows.

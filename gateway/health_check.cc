@@ -67,7 +67,7 @@ void judge_response(const http::response<http::string_body>& response, const Pol
 
 template <class Stream>
 asio::awaitable<void> exchange(Stream& stream, const CheckTarget& target, const Policy::Health& check,
-                               CheckResult& result) {
+                               bool want_body, CheckResult& result) {
   http::request<http::empty_body> request{http::verb::get, check.path, 11};
   request.set(http::field::host, host_field(target));
   request.set(http::field::user_agent, "perigee-health");
@@ -86,7 +86,7 @@ asio::awaitable<void> exchange(Stream& stream, const CheckTarget& target, const 
     co_return;
   }
   // The body is read only where it matters: a page that never ends is no fault then.
-  if (check.body && parser.get().result_int() == check.status) {
+  if ((check.body || want_body) && parser.get().result_int() == check.status) {
     auto [no_body, body_size] = co_await http::async_read(stream, buffer, parser, kAsTuple);
     if (no_body) {
       result.status = parser.get().result_int();
@@ -95,10 +95,12 @@ asio::awaitable<void> exchange(Stream& stream, const CheckTarget& target, const 
     }
   }
   judge_response(parser.get(), check, result);
+  if (want_body && result.finding == CheckFinding::ok) result.body = std::move(parser.get().body());
 }
 
 asio::awaitable<void> exchange_tls(beast::tcp_stream& stream, const CheckTarget& target,
-                                   const Policy::Health& check, ssl::context& tls, CheckResult& result) {
+                                   const Policy::Health& check, ssl::context& tls, bool want_body,
+                                   CheckResult& result) {
   ssl::stream<beast::tcp_stream&> secure(stream, tls);
   secure.set_verify_mode(ssl::verify_none);
   auto [error] = co_await secure.async_handshake(ssl::stream_base::client, kAsTuple);
@@ -107,7 +109,7 @@ asio::awaitable<void> exchange_tls(beast::tcp_stream& stream, const CheckTarget&
     result.detail = error.message();
     co_return;
   }
-  co_await exchange(secure, target, check, result);
+  co_await exchange(secure, target, check, want_body, result);
 }
 
 }  // namespace
@@ -119,7 +121,8 @@ CheckOutcome CheckResult::outcome() const {
   return finding == CheckFinding::timeout ? CheckOutcome::connect_timeout : CheckOutcome::failed;
 }
 
-asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check, ssl::context& tls) {
+asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check, ssl::context& tls,
+                                            bool want_body) {
   CheckResult result;
   const auto executor = co_await asio::this_coro::executor;
   beast::tcp_stream stream(executor);
@@ -133,10 +136,10 @@ asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health c
   result.connect_rtt = monotonic_now() - began;
   switch (check.type) {
     case Policy::Health::Type::http:
-      co_await exchange(stream, target, check, result);
+      co_await exchange(stream, target, check, want_body, result);
       break;
     case Policy::Health::Type::https:
-      co_await exchange_tls(stream, target, check, tls, result);
+      co_await exchange_tls(stream, target, check, tls, want_body, result);
       break;
     case Policy::Health::Type::tcp:
     case Policy::Health::Type::none:

@@ -19,9 +19,9 @@ struct CheckTarget {
 
 // Runs on the executor of the calling coroutine; every failure is a finding. `tls` is used for https only,
 // and must outlive the call; certificates are not verified, as endpoints are known by address and a check
-// carries nothing secret. The source address is the kernel's choice: in a PoP, the kernel routes endpoint
-// prefixes to the host port, so that the check takes the real path.
+// carries nothing secret. `want_body`: the result has the body. The source address is the kernel's choice: in
+// a PoP, the kernel routes endpoint prefixes to the host port, so that the check takes the real path.
 boost::asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check,
-                                                   boost::asio::ssl::context& tls);
+                                                   boost::asio::ssl::context& tls, bool want_body = false);
 
 }  // namespace perigee::gateway

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "gateway/health_check.h"
+#include "gateway/model_list.h"
 #include "gateway/spawned.h"
 #include "router/rtt_window.h"
 
@@ -19,12 +20,14 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
+constexpr int kListingCounts = 6;      // times discover_every
 constexpr double kFirstWithin = 0.25;  // of the interval: soon, but not all at once
 
 }  // namespace
 
 struct HealthChecker::Shared {
   const Log& log;
+  const Nanos discover_every;
   asio::ssl::context tls{asio::ssl::context::tls_client};
   bool dataplane_alive = false;
   std::mt19937_64 random{std::random_device{}()};
@@ -43,13 +46,15 @@ struct HealthChecker::Watch {
   std::string pop;
   asio::steady_timer timer;
   bool stopped = false;
+  std::vector<std::string> expected;  // models
+  Instant discover_at;                // next
   std::optional<Way> way;
   EndpointHealth health;
   router::RttWindow connects;
 };
 
-HealthChecker::HealthChecker(asio::any_io_executor executor, const Log& log)
-    : executor_(std::move(executor)), shared_(std::make_shared<Shared>(Shared{log})) {}
+HealthChecker::HealthChecker(asio::any_io_executor executor, const Log& log, Nanos discover_every)
+    : executor_(std::move(executor)), shared_(std::make_shared<Shared>(Shared{log, discover_every})) {}
 
 HealthChecker::~HealthChecker() {
   for (const auto& watch : watches_) stop(*watch);
@@ -70,7 +75,8 @@ void HealthChecker::follow(const Policy& policy) {
       const bool same_place =
           was.id == endpoint.id && was.address == endpoint.address && was.port == endpoint.port;
       if (!same_place) continue;
-      if (was.health == endpoint.health) {
+      if (was.health == endpoint.health && was.discover == endpoint.discover &&
+          was.tls.has_value() == endpoint.tls.has_value()) {
         fresh = old;  // goes on without a break
       } else if (endpoint.health.type != Policy::Health::Type::none) {
         fresh->health = old->health;
@@ -80,6 +86,13 @@ void HealthChecker::follow(const Policy& policy) {
   }
   std::vector<std::shared_ptr<Watch>> before = std::move(watches_);
   watches_ = std::move(next);
+  for (std::size_t i = 0; i < watches_.size(); ++i) {
+    Watch& watch = *watches_[i];
+    auto expected = expected_models(policy, i);
+    if (watch.endpoint.discover.empty()) watch.health.absent_models.reset();
+    if (watch.expected != expected) watch.discover_at = {};  // what it lists besides was not kept
+    watch.expected = std::move(expected);
+  }
   for (const auto& old : before) {
     if (std::find(watches_.begin(), watches_.end(), old) == watches_.end()) stop(*old);
   }
@@ -103,11 +116,14 @@ void HealthChecker::set_ways(const std::vector<Way>& ways) {
 }
 
 std::vector<EndpointHealth> HealthChecker::report() const {
+  const Instant now = monotonic_now();
   std::vector<EndpointHealth> report;
   report.reserve(watches_.size());
   for (const auto& watch : watches_) {
     report.push_back(watch->health);
-    report.back().connection_rtt = watch->connects.least(monotonic_now());
+    report.back().connection_rtt = watch->connects.least(now);
+    if (now - watch->health.listed_at > kListingCounts * shared_->discover_every)
+      report.back().absent_models.reset();
   }
   return report;
 }
@@ -128,8 +144,33 @@ asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::sh
     if (watch->stopped) co_return;
     const bool counts = !way_before || !watch->way ||
                         blames_endpoint(result.finding, *way_before, *watch->way, monotonic_now());
+    const bool passed = result.finding == CheckFinding::ok;
     take(*watch, *shared, std::move(result), counts && alive_before && shared->dataplane_alive);
+    if (!passed || watch->endpoint.discover.empty() || monotonic_now() < watch->discover_at) continue;
+    watch->discover_at = monotonic_now() + shared->discover_every;
+    Policy::Health ask;
+    ask.type = watch->endpoint.tls ? Policy::Health::Type::https : Policy::Health::Type::http;
+    ask.path = watch->endpoint.discover;
+    ask.timeout = law.timeout;
+    auto asking = check_endpoint(target, ask, shared->tls, true);
+    const CheckResult models = co_await std::move(asking);
+    if (watch->stopped) co_return;
+    take_models(*watch, *shared, models);
   }
+}
+
+// A list that cannot be had or read leaves what was known before.
+void HealthChecker::take_models(Watch& watch, Shared& shared, const CheckResult& result) {
+  if (result.finding != CheckFinding::ok) return;
+  auto absent = absent_models(result.body, watch.expected);
+  if (!absent) return;
+  const auto before = std::exchange(watch.health.absent_models, std::move(absent));
+  watch.health.listed_at = monotonic_now();
+  if (before.value_or(std::vector<std::string>()) == *watch.health.absent_models) return;
+  boost::json::array names;
+  for (const std::string& name : *watch.health.absent_models) names.emplace_back(name);
+  shared.log.write(names.empty() ? LogLevel::info : LogLevel::warning, "endpoint_models",
+                   {{"endpoint", watch.endpoint.name}, {"pop", watch.pop}, {"absent", std::move(names)}});
 }
 
 void HealthChecker::take(Watch& watch, Shared& shared, CheckResult result, bool counts) {

@@ -1,5 +1,6 @@
-// Checks every endpoint of the policy on its own clock and keeps what they said. Owned by one io_context and
-// its one thread; the control loop reads report() there.
+// Checks every endpoint of the policy on its own clock and keeps what they said. Those with `discover` are
+// asked for their models too, after a check that passed. Owned by one io_context and its one thread; the
+// control loop reads report() there.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -16,7 +17,10 @@ namespace perigee::gateway {
 
 class HealthChecker {
  public:
-  HealthChecker(boost::asio::any_io_executor executor, const Log& log);
+  // `discover_every`: between two questions for the models of an endpoint. What it said counts for six times
+  // as long after the last answer: a few misses say nothing, and what nobody can verify is as declared.
+  HealthChecker(boost::asio::any_io_executor executor, const Log& log,
+                Nanos discover_every = std::chrono::seconds(10));
   ~HealthChecker();  // cancels all checks; the executor must still exist
   HealthChecker(const HealthChecker&) = delete;
   HealthChecker& operator=(const HealthChecker&) = delete;
@@ -45,6 +49,7 @@ class HealthChecker {
   struct Watch;
   static boost::asio::awaitable<void> watch(std::shared_ptr<Watch> watch, std::shared_ptr<Shared> shared);
   static void take(Watch& watch, Shared& shared, CheckResult result, bool counts);
+  static void take_models(Watch& watch, Shared& shared, const CheckResult& result);
   void stop(Watch& watch);
 
   boost::asio::any_io_executor executor_;

@@ -166,12 +166,16 @@ void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families
       gauge("perigee_endpoint_rtt_disagreement",
             "1 while connections and probes tell round trips that differ by more than the larger of "
             "1 ms and 20 %; absent while one of both is unknown.");
+  Family absent =
+      gauge("perigee_endpoint_models_absent",
+            "Models that the endpoint should have and does not list; absent while that is unknown.");
   for (std::size_t i = 0; i < snapshot.policy->endpoints.size(); ++i) {
     const Policy::Endpoint& endpoint = snapshot.policy->endpoints[i];
     const EndpointHealth health = i < snapshot.health.size() ? snapshot.health[i] : EndpointHealth{};
     const Labels labels{{"endpoint", endpoint.name}, {"pop", snapshot.policy->pop_of(endpoint).name}};
     const Health verdict = health.state.verdict;
     if (verdict != Health::unknown) healthy.add(labels, verdict == Health::healthy ? 1.0 : 0.0);
+    if (health.absent_models) absent.add(labels, health.absent_models->size());
     if (health.connection_rtt) least.add(labels, seconds(*health.connection_rtt));
     if (const auto probed = probed_rtt(snapshot, endpoint); probed && health.connection_rtt)
       disagreement.add(labels, disagree(*probed, *health.connection_rtt) ? 1.0 : 0.0);
@@ -186,6 +190,7 @@ void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families
   connect.move_into(families);
   least.move_into(families);
   disagreement.move_into(families);
+  absent.move_into(families);
 }
 
 bool in_first_tier(const ServiceRoute* route, EndpointId endpoint) {

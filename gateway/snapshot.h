@@ -29,6 +29,10 @@ struct EndpointHealth {
   Instant last_at;                                           // when `last` ended
   std::array<std::uint64_t, kCheckFindingCount> findings{};  // how often each
   std::optional<Nanos> connection_rtt{};  // the least of checks and requests lately; absent: none connected
+  // Models that it should have and does not list, by its own names; absent: it was not asked, or what it said
+  // counts no more.
+  std::optional<std::vector<std::string>> absent_models{};
+  Instant listed_at{};  // when it said so
 };
 
 // How far the table is on its way; `no_dataplane`: nobody is there to take it.

@@ -42,7 +42,7 @@ Contender contender_of(const RouterSnapshot& snapshot, const RouterSnapshot::Poo
   } else if (request.has_tried(candidate.endpoint)) {
     out.barrier = Verdict::tried;
   } else if (candidate.standing == Standing::barred) {
-    out.barrier = Verdict::barred;
+    out.barrier = candidate.excluded == Exclusion::model_absent ? Verdict::model_absent : Verdict::barred;
   } else if ((endpoint.region & request.regions) == 0) {
     out.barrier = Verdict::residency;
   } else if (is_absent(counters, absent_id(pool, request.use), now)) {

@@ -20,6 +20,7 @@ Standing standing_of(Exclusion reason) {
     case Exclusion::drained:
     case Exclusion::link_down:
     case Exclusion::over_max_rtt:
+    case Exclusion::model_absent:
       break;
   }
   return Standing::barred;

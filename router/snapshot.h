@@ -34,7 +34,7 @@ enum class Standing : std::uint8_t {
   usable,
   full,       // of forwarded flows; used when all are
   unhealthy,  // by the health checks; used when nothing else is left
-  barred      // drained, link down, over max_rtt: never used
+  barred      // drained, link down, over max_rtt, without the model: never used
 };
 
 struct RouterSnapshot {

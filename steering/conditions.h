@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "contract/telemetry.h"
@@ -35,9 +36,10 @@ struct Conditions {
 
   struct Endpoint {
     Health health = Health::unknown;
-    Instant since;                          // of the verdict
-    std::optional<std::uint64_t> flows;     // it has now, as the data plane counts them
-    std::optional<Nanos> connection_rtt{};  // least round trip of this host's own connections to it lately
+    Instant since;                             // of the verdict
+    std::optional<std::uint64_t> flows;        // it has now, as the data plane counts them
+    std::optional<Nanos> connection_rtt{};     // least round trip of this host's own connections to it lately
+    std::vector<std::string> absent_models{};  // that it should have and does not list, by its own names
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };
 

@@ -160,6 +160,8 @@ class Explainer {
       case Exclusion::over_max_rtt:
         return "rtt " + ms_text(cost.rtt.value_or(Nanos(0)) + cost.declared) +
                " is over the service's max_rtt " + text_of(subject_.max_rtt.value_or(Nanos(0)));
+      case Exclusion::model_absent:
+        return "the model is absent: not listed by the endpoint";
       case Exclusion::beyond_limit:
         return "behind the " + std::to_string(table::kMaxTiersPerService) + " tiers that a table takes";
     }

@@ -136,8 +136,9 @@ struct Policy {
     std::map<std::string, std::string> labels;
     Health health;
     std::optional<std::vector<std::string>> serves;  // models by the endpoint's own names; absent: any
-    std::optional<EndpointTls> tls;                  // of routed requests
-    Credential credential;                           // the same
+    std::string discover;            // path of its list of models, which narrows `serves`; empty: not asked
+    std::optional<EndpointTls> tls;  // of routed requests
+    Credential credential;           // the same
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };
 

@@ -15,7 +15,8 @@ using ClientCertificate = Policy::Listener::ClientCertificate;
 constexpr std::uint64_t kKiB = 1024;
 constexpr std::uint64_t kMiB = 1024 * kKiB;
 constexpr std::uint64_t kGiB = 1024 * kMiB;
-constexpr std::size_t kMaxDnsName = 253;   // RFC 1035, section 2.3.4, without the root's dot
+constexpr std::size_t kMaxDnsName = 253;  // RFC 1035, section 2.3.4, without the root's dot
+constexpr std::size_t kMaxDiscoverPath = 255;
 constexpr std::size_t kMaxVariable = 255;  // no one types a longer one
 
 void read_certificate(Map& map, Policy::Listener::Certificate& certificate) {
@@ -231,6 +232,13 @@ void read_routed_endpoint(Map& map, Policy::Endpoint& endpoint) {
       else
         serves.push_back(*name);
     }
+  }
+  if (map.text("discover", endpoint.discover, kMaxDiscoverPath)) {
+    if (endpoint.discover[0] != '/' || endpoint.discover.find(' ') != std::string::npos)
+      map.report().add(map.path("discover"),
+                       "must begin with '/' and have no space; say for example \"/v1/models\"");
+    if (endpoint.health.type == Policy::Health::Type::none)
+      map.report().add(map.path("discover"), "goes with health checks; their type must not be none");
   }
   read_endpoint_tls(map, endpoint);
   read_credential(map, endpoint.credential);

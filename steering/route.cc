@@ -55,27 +55,35 @@ struct Members {
   const std::vector<std::size_t>& endpoints;
   const std::vector<std::uint32_t>* weights = nullptr;  // beside them; none: the endpoints' own
   std::optional<Nanos> max_rtt;
-  bool routed = false;  // reached by requests, over kernel sockets
+  const std::string* model =
+      nullptr;  // of a routed service, at its endpoints: requests go over kernel sockets
 };
 
 // One of them: its endpoints by the hard constraints, its paths ranked, its tiers put together.
 class Placement {
  public:
-  Placement(const Policy& policy, const Members& members, const std::vector<EndpointRoute>& endpoints)
+  Placement(const Policy& policy, const Conditions& conditions, const Members& members,
+            const std::vector<EndpointRoute>& endpoints)
       : policy_(policy), members_(members) {
+    const auto absent = [&](std::size_t i) {
+      if (members.model == nullptr || i >= conditions.endpoints.size()) return false;
+      const auto& names = conditions.endpoints[i].absent_models;
+      return std::find(names.begin(), names.end(), *members.model) != names.end();
+    };
     const bool spill = std::any_of(members.endpoints.begin(), members.endpoints.end(), [&](std::size_t i) {
-      return endpoints[i].healthy && !policy.endpoints[i].drain && !endpoints[i].full;
+      return endpoints[i].healthy && !policy.endpoints[i].drain && !endpoints[i].full && !absent(i);
     });
     for (const std::size_t i : members.endpoints)
-      exclusions_.push_back(exclusion_of(policy.endpoints[i], endpoints[i], spill));
+      exclusions_.push_back(absent(i) ? std::optional(Exclusion::model_absent)
+                                      : exclusion_of(policy.endpoints[i], endpoints[i], spill));
   }
 
   RankingStep rank(const Conditions& conditions, const Ranking& previous, Instant now) const {
     std::vector<PathInput> inputs;
     for (const std::size_t pop : pops_of(policy_, members_.endpoints)) {
       for (const Way& way : ways_to(policy_, pop)) {
-        const Cost cost = members_.routed ? request_cost(policy_, conditions, pop, way, now)
-                                          : cost_of(policy_, conditions, way, now);
+        const Cost cost = members_.model != nullptr ? request_cost(policy_, conditions, pop, way, now)
+                                                    : cost_of(policy_, conditions, way, now);
         PathInput input{path_of(policy_, pop, way), cost, usable(pop)};
         if (input.usable == Usable::yes && link_is_down(conditions, way)) input.usable = Usable::link_down;
         if (input.usable == Usable::yes && over_max_rtt(input, previous)) input.usable = Usable::over_max_rtt;
@@ -109,9 +117,11 @@ class Placement {
     for (std::size_t k = 0; k < exclusions_.size(); ++k) {
       if (policy_.endpoints[members_.endpoints[k]].pop != pop) continue;
       if (!exclusions_[k]) return Usable::yes;
-      const Usable reason = *exclusions_[k] == Exclusion::full        ? Usable::full
-                            : *exclusions_[k] == Exclusion::unhealthy ? Usable::unhealthy
-                                                                      : Usable::drained;
+      const Usable reason =
+          *exclusions_[k] == Exclusion::full ? Usable::full
+          : *exclusions_[k] == Exclusion::unhealthy || *exclusions_[k] == Exclusion::model_absent
+              ? Usable::unhealthy
+              : Usable::drained;
       if (reason == Usable::full || result == Usable::drained) result = reason;
     }
     return result;
@@ -183,7 +193,7 @@ Route route(const Policy& policy, const Conditions& conditions, const Route& pre
       next.pops.push_back(route_pop(policy, conditions, pop, previous.pop(policy.pops[pop].id), now));
   const auto place = [&](const Members& members, const ServiceRoute* old) {
     const Ranking before = old != nullptr ? old->ranking : Ranking{};
-    const Placement placement(policy, members, next.endpoints);
+    const Placement placement(policy, conditions, members, next.endpoints);
     RankingStep step = placement.rank(conditions, before, now);
     if (step.change != RankingChange::none)
       next.switches.push_back({members.id, changed_path(before, step.ranking),
@@ -198,7 +208,8 @@ Route route(const Policy& policy, const Conditions& conditions, const Route& pre
     for (const Policy::Model& model : service.models) {
       const auto place_pool = [&](const Policy::Pool& pool) {
         next.pools.push_back(
-            place({pool.id, pool.endpoints, &pool.weights, service.max_rtt, true}, previous.pool(pool.id)));
+            place({pool.id, pool.endpoints, &pool.weights, service.max_rtt, &pool.served_name},
+                  previous.pool(pool.id)));
       };
       place_pool(model.pool);
       if (model.canary) place_pool(model.canary->pool);
@@ -226,6 +237,8 @@ const char* name_of(Exclusion exclusion) {
       return "over_max_rtt";
     case Exclusion::beyond_limit:
       return "beyond_limit";
+    case Exclusion::model_absent:
+      return "model_absent";
   }
   return "drained";
 }

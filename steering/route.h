@@ -37,7 +37,8 @@ enum class Exclusion : std::uint8_t {
   full,          // at its capacity, and another of the service is not
   link_down,     // the path's link
   over_max_rtt,  // measured + declared beyond the service's limit
-  beyond_limit   // more tiers than a table takes
+  beyond_limit,  // more tiers than a table takes
+  model_absent   // of a routed service's model: the endpoint does not list it
 };
 [[nodiscard]] const char* name_of(Exclusion exclusion);  // "drained", ...
 

@@ -261,5 +261,72 @@ TEST_F(HealthCheckerTest, AReloadKeepsWhatIsKnownOfTheSamePlaceOnly) {
   EXPECT_EQ(verdict(), Health::dead) << "a change that was taken back";
 }
 
+// An endpoint that passes its checks and lists what `listed` says.
+class DiscoverTest : public HealthCheckerTest {
+ protected:
+  DiscoverTest() {
+    policy_.endpoints[0].discover = "/v1/models";
+    Policy::Model model;
+    model.name = "m";
+    model.pool.served_name = "phi";
+    model.pool.endpoints = {0};
+    policy_.routed.emplace_back().models = {model};
+  }
+  void list(const std::string& answer) {
+    const std::lock_guard lock(mutex_);
+    listed_ = answer;
+  }
+  [[nodiscard]] int asked() {
+    const std::lock_guard lock(mutex_);
+    return asked_;
+  }
+  [[nodiscard]] std::optional<std::vector<std::string>> absent() const {
+    return discovering_.report().front().absent_models;
+  }
+  // The executor runs both; this one asks often.
+  HealthChecker discovering_{io_.get_executor(), log_, 100ms};
+  std::mutex mutex_;
+  std::string listed_ = http_response("200 OK", R"({"data":[{"id":"phi"}]})");
+  int asked_ = 0;
+  const ScriptedEndpoint endpoint_{[this](const Socket& client) {
+    const std::string request = client.read_until("\r\n\r\n");
+    const std::lock_guard lock(mutex_);
+    const bool asks = request.starts_with("GET /v1/models HTTP/1.1\r\n");
+    if (asks) ++asked_;
+    client.send(asks ? listed_ : http_response("200 OK", ""));
+  }};
+  Policy policy_ = policy_with(endpoint_.port());
+};
+
+TEST_F(DiscoverTest, AModelThatIsNotListedIsAbsent) {
+  const std::vector<std::string> none;
+  discovering_.follow(policy_);
+  EXPECT_FALSE(absent());
+  ASSERT_TRUE(run_until([&] { return absent() == none; }));
+  list(http_response("200 OK", R"({"data":[{"id":"other"}]})"));
+  ASSERT_TRUE(run_until([&] { return absent() == std::vector<std::string>{"phi"}; }));
+  EXPECT_NE(lines_.text().find("\"absent\":[\"phi\"]"), std::string::npos) << lines_.text();
+  list(http_response("200 OK", R"({"data":[{"id":"phi"}]})"));
+  ASSERT_TRUE(run_until([&] { return absent() == none; }));
+  policy_.endpoints[0].discover.clear();
+  discovering_.follow(policy_);
+  EXPECT_FALSE(absent());
+}
+
+TEST_F(DiscoverTest, WhatCannotBeReadChangesNothingUntilItCountsAsDeclared) {
+  list(http_response("200 OK", R"({"data":[]})"));
+  discovering_.follow(policy_);
+  ASSERT_TRUE(run_until([&] { return absent().has_value(); }));
+  list(http_response("401 Unauthorized", R"({"data":[{"id":"phi"}]})"));
+  const int before = asked();
+  ASSERT_TRUE(run_until([&] { return asked() > before + 1; }));
+  EXPECT_EQ(absent(), std::vector<std::string>{"phi"});
+  ASSERT_TRUE(run_until([&] { return !absent(); }));
+  list("HTTP/1.1 200 OK\r\n\r\n" + std::string(kMaxCheckResponse + 1, ' ') + R"({"data":[]})");
+  const int later = asked();
+  ASSERT_TRUE(run_until([&] { return asked() > later + 2; }));
+  EXPECT_FALSE(absent()) << "too large";
+}
+
 }  // namespace
 }  // namespace perigee::gateway::test

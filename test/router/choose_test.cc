@@ -58,6 +58,14 @@ class ChooseTest : public ::testing::Test {
   Instant now{1'000'000'000'000};
 };
 
+TEST_F(ChooseTest, AModelThatTheEndpointDoesNotListIsAbsentThere) {
+  RouterSnapshot::Candidate& candidate = add(0);
+  candidate.standing = Standing::barred;
+  candidate.excluded = Exclusion::model_absent;
+  add(1);
+  EXPECT_EQ(verdicts(decide()), "model_absent chosen");
+}
+
 TEST_F(ChooseTest, TheFirstTierThatHasAny) {
   add(0).standing = Standing::barred;
   add(1);

@@ -69,6 +69,26 @@ TEST(RoutedRoute, AnEndpointIsOnceOverTheLinkOfTransit) {
   EXPECT_EQ(text_of(world, requests(world, model_of(world).pool).tiers.at(0)), "mel-1/b=100 mel-2/b=50");
 }
 
+TEST(RoutedRoute, AModelThatAnEndpointDoesNotListIsAbsentThere) {
+  World world(kRoutedPolicy);
+  world.settle();
+  for (const char* name : {"mel-1", "mel-2"})
+    world.conditions
+        .endpoints[static_cast<std::size_t>(world.policy.endpoint(name) - world.policy.endpoints.data())]
+        .absent_models = {"meta/llama"};
+  world.tick();
+  const ServiceRoute route = requests(world, model_of(world).pool);
+  ASSERT_EQ(route.tiers.size(), 1U);
+  EXPECT_EQ(text_of(world, route.tiers[0]), "per-1/p=20");
+  ASSERT_EQ(route.excluded.size(), 2U);
+  EXPECT_EQ(route.excluded[0].reason, Exclusion::model_absent);
+  EXPECT_EQ(text_of(world, requests(world, model_of(world, "phi").pool).tiers.at(0)), "mel-2/a=50");
+  const auto explained = explain(world.policy, world.route, "ai", kClient, {}, world.now, "llama");
+  ASSERT_TRUE(explained);
+  EXPECT_EQ(explained->candidates.back().verdict,
+            "excluded: the model is absent: not listed by the endpoint");
+}
+
 TEST(RoutedRoute, WhatNoTierHasIsExcludedOnce) {
   World world(kRoutedPolicy);
   world.settle();
