@@ -84,15 +84,18 @@ TEST(PolicyRouter, ARoutedServiceIsReadAsItSays) {
 }
 
 TEST(PolicyRouter, AnEndpointsTlsAndCredentialAreRead) {
-  const Policy policy = policy_from(replaced(
-      replaced(kRoutedPolicy, "10.3.1.1:8000", "10.3.1.1:8000, tls: , credential: {environment: PER_TOKEN}"),
-      "10.2.1.1:8000",
-      "10.2.1.1:8000, credential: {file: /run/token}, tls: {ca: /ca, name: gpu.example, "
-      "certificate: /c, key: /k}"));
+  const Policy policy = policy_from(
+      replaced(replaced(kRoutedPolicy, "10.3.1.1:8000",
+                        "10.3.1.1:8000, discover: /v1/models, tls: , credential: {environment: PER_TOKEN}"),
+               "10.2.1.1:8000",
+               "10.2.1.1:8000, credential: {file: /run/token}, tls: {ca: /ca, name: gpu.example, "
+               "certificate: /c, key: /k}"));
   EXPECT_EQ(policy.endpoint("mel-1")->tls, (Policy::EndpointTls{"/ca", "gpu.example", true, "/c", "/k"}));
   EXPECT_EQ(policy.endpoint("mel-1")->credential.file, "/run/token");
   EXPECT_FALSE(policy.endpoint("mel-2")->tls);
   EXPECT_TRUE(policy.endpoint("mel-2")->credential.none());
+  EXPECT_EQ(policy.endpoint("per-1")->discover, "/v1/models");
+  EXPECT_EQ(policy.endpoint("mel-2")->discover, "");
   EXPECT_EQ(policy.endpoint("per-1")->tls, (Policy::EndpointTls{"", "10.3.1.1", true, "", ""}))
       << "verified, by its address, against the system's CAs";
   EXPECT_EQ(policy.endpoint("per-1")->credential.environment, "PER_TOKEN");
