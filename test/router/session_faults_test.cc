@@ -228,6 +228,28 @@ TEST_F(SessionFaultsTest, ATrialIsOverWithItsFirstEvent) {
   router.reset();
 }
 
+TEST_F(SessionFaultsTest, AModelThatAnEndpointDoesNotListIsNotAskedOfIt) {
+  const auto script = [](Peer& peer) {
+    while (!peer.read_message().empty()) peer.send(json_answer("{}"));
+  };
+  ScriptedEndpoint one(script), two(script);
+  begin({one.port(), two.port()});
+  Conditions conditions;
+  conditions.endpoints.resize(2);
+  const auto publish = [&] {
+    const Instant now = monotonic_now();
+    router->publish(in_force, route(*in_force, conditions, Route{}, now), now);
+  };
+  conditions.endpoints[0].absent_models = {"served"};
+  publish();
+  for (int i = 0; i < 8; ++i) EXPECT_THAT(ask(chat(kAsk)), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(one.connections(), 0);
+  conditions.endpoints[1].absent_models = {"served"};
+  publish();
+  EXPECT_THAT(ask(chat(kAsk)), AllOf(StartsWith("HTTP/1.1 503 "), HasSubstr("no_endpoint")));
+  router.reset();
+}
+
 TEST_F(SessionFaultsTest, AnOldClientIsToldByAReset) {
   ScriptedEndpoint endpoint([](Peer& peer) {
     peer.read_message();
