@@ -124,7 +124,10 @@ boost::system::result<ControlService::Candidate, std::vector<std::string>> Contr
   if (routing_ != nullptr) {
     if (auto errors = routing_->prepare(policy); !errors.empty()) return errors;
   }
-  return Candidate{std::move(policy), std::make_shared<const std::string>(std::move(text))};
+  auto check_tls = load_check_tls(*policy);
+  if (!check_tls) return check_tls.error();
+  return Candidate{std::move(policy), std::make_shared<const std::string>(std::move(text)),
+                   std::move(*check_tls)};
 }
 
 asio::awaitable<Change> ControlService::apply(std::string text, std::string name) {
@@ -152,6 +155,7 @@ asio::awaitable<Change> ControlService::reload() {
 
 asio::awaitable<Change> ControlService::change(Candidate candidate, bool replaced_file) {
   const ControlLoop::InForce before = loop_.in_force();
+  const CheckTls check_tls_before = check_tls_;
   const std::vector<EndpointHealth> known = checker_.report();
   if (before.policy && !(before.policy->admin == candidate.policy->admin)) {
     log_.write(LogLevel::warning, "admin_addresses_need_restart");
@@ -162,7 +166,8 @@ asio::awaitable<Change> ControlService::change(Candidate candidate, bool replace
   Change outcome = co_await acknowledged(revision);
   if (outcome.result != ChangeResult::refused) co_return outcome;
 
-  checker_.follow(before.policy ? *before.policy : Policy{});
+  check_tls_ = check_tls_before;
+  checker_.follow(before.policy ? *before.policy : Policy{}, check_tls_);
   checker_.recall(known);
   loop_.put_back(before);
   if (replaced_file) {
@@ -212,7 +217,8 @@ Change ControlService::rejected(std::vector<std::string> errors) {
 }
 
 std::uint64_t ControlService::adopt(const Candidate& candidate) {
-  checker_.follow(candidate.policy ? *candidate.policy : Policy{});
+  check_tls_ = candidate.check_tls;
+  checker_.follow(*candidate.policy, check_tls_);
   return loop_.adopt(candidate.policy, candidate.text, monotonic_now());
 }
 

@@ -68,6 +68,7 @@ class ControlService {
   struct Candidate {
     std::shared_ptr<const Policy> policy;
     std::shared_ptr<const std::string> text;
+    CheckTls check_tls;
   };
   boost::asio::awaitable<void> tick_forever();
   void tick();
@@ -89,6 +90,7 @@ class ControlService {
   const std::shared_ptr<const Policy> no_policy_ = std::make_shared<const Policy>();
   Nanos acknowledge_within_;
   HealthChecker checker_;
+  CheckTls check_tls_;  // of the policy in force
   boost::asio::steady_timer timer_;
   bool held_ = false;
   std::shared_ptr<bool> changing_ = std::make_shared<bool>(false);  // one change at a time

@@ -1,5 +1,8 @@
 #include "gateway/health_check.h"
 
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -99,17 +102,28 @@ asio::awaitable<void> exchange(Stream& stream, const CheckTarget& target, const 
 }
 
 asio::awaitable<void> exchange_tls(beast::tcp_stream& stream, const CheckTarget& target,
-                                   const Policy::Health& check, ssl::context& tls, bool want_body,
+                                   const Policy::Health& check, const router::TlsClient* tls, bool want_body,
                                    CheckResult& result) {
-  ssl::stream<beast::tcp_stream&> secure(stream, tls);
-  secure.set_verify_mode(ssl::verify_none);
+  SSL* const connection = tls == nullptr ? nullptr : tls->new_connection();
+  if (connection == nullptr) {
+    result.finding = CheckFinding::not_made;
+    result.detail = "no memory for TLS";
+    co_return;
+  }
+  SSL_set_session(connection, nullptr);  // resuming one, the endpoint would not show its certificate
+  ssl::stream<beast::tcp_stream&> secure(stream, connection);  // owns it from here on
   auto [error] = co_await secure.async_handshake(ssl::stream_base::client, kAsTuple);
   if (error) {
-    result.finding = finding_of(error, CheckFinding::tls_failed);
-    result.detail = error.message();
+    fail(result, error, CheckFinding::tls_failed);
+    if (const long verified = SSL_get_verify_result(connection); verified != X509_V_OK)
+      result.detail = std::string("certificate: ") + X509_verify_cert_error_string(verified);
     co_return;
   }
   co_await exchange(secure, target, check, want_body, result);
+}
+
+bool uses_tls(const Policy::Endpoint& endpoint) {
+  return endpoint.health.type == Policy::Health::Type::https || (endpoint.tls && !endpoint.discover.empty());
 }
 
 }  // namespace
@@ -121,8 +135,24 @@ CheckOutcome CheckResult::outcome() const {
   return finding == CheckFinding::timeout ? CheckOutcome::connect_timeout : CheckOutcome::failed;
 }
 
-asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check, ssl::context& tls,
-                                            bool want_body) {
+boost::system::result<CheckTls, std::vector<std::string>> load_check_tls(const Policy& policy) {
+  CheckTls out(policy.endpoints.size());
+  std::vector<std::string> errors;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const Policy::Endpoint& endpoint = policy.endpoints[i];
+    if (!uses_tls(endpoint)) continue;
+    auto loaded = router::TlsClient::load(endpoint.tls.value_or(Policy::EndpointTls{}));
+    if (loaded)
+      out[i] = std::move(*loaded);
+    else
+      errors.push_back("endpoints." + endpoint.name + ".tls: " + loaded.error().text());
+  }
+  if (!errors.empty()) return errors;
+  return out;
+}
+
+asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check,
+                                            std::shared_ptr<const router::TlsClient> tls, bool want_body) {
   CheckResult result;
   const auto executor = co_await asio::this_coro::executor;
   beast::tcp_stream stream(executor);
@@ -139,7 +169,7 @@ asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health c
       co_await exchange(stream, target, check, want_body, result);
       break;
     case Policy::Health::Type::https:
-      co_await exchange_tls(stream, target, check, tls, want_body, result);
+      co_await exchange_tls(stream, target, check, tls.get(), want_body, result);
       break;
     case Policy::Health::Type::tcp:
     case Policy::Health::Type::none:

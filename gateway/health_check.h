@@ -3,11 +3,14 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/ssl/context.hpp>
 #include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "contract/address.h"
 #include "gateway/check_result.h"
+#include "router/tls.h"
 #include "steering/policy.h"
 
 namespace perigee::gateway {
@@ -17,11 +20,19 @@ struct CheckTarget {
   std::uint16_t port = 0;
 };
 
-// Runs on the executor of the calling coroutine; every failure is a finding. `tls` is used for https only,
-// and must outlive the call; certificates are not verified, as endpoints are known by address and a check
-// carries nothing secret. `want_body`: the result has the body. The source address is the kernel's choice: in
-// a PoP, the kernel routes endpoint prefixes to the host port, so that the check takes the real path.
+// How each endpoint of a policy is spoken to, in its order; null: without TLS.
+using CheckTls = std::vector<std::shared_ptr<const router::TlsClient>>;
+
+// Reads what the endpoints name that are checked by https or asked for their models over TLS; an error for
+// each that is wrong.
+boost::system::result<CheckTls, std::vector<std::string>> load_check_tls(const Policy& policy);
+
+// Runs on the executor of the calling coroutine; every failure is a finding. `tls` is for https, which checks
+// the endpoint's certificate as requests do: what is no endpoint of ours must not pass for a healthy one. The
+// source address is the kernel's choice: in a PoP, the kernel routes endpoint prefixes to the host port, so
+// that the check takes the real path. `want_body`: the result has the body.
 boost::asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check,
-                                                   boost::asio::ssl::context& tls, bool want_body = false);
+                                                   std::shared_ptr<const router::TlsClient> tls,
+                                                   bool want_body = false);
 
 }  // namespace perigee::gateway

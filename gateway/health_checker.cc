@@ -8,7 +8,6 @@
 #include <optional>
 #include <random>
 
-#include "gateway/health_check.h"
 #include "gateway/model_list.h"
 #include "gateway/spawned.h"
 #include "router/rtt_window.h"
@@ -28,7 +27,6 @@ constexpr double kFirstWithin = 0.25;  // of the interval: soon, but not all at 
 struct HealthChecker::Shared {
   const Log& log;
   const Nanos discover_every;
-  asio::ssl::context tls{asio::ssl::context::tls_client};
   bool dataplane_alive = false;
   std::mt19937_64 random{std::random_device{}()};
 
@@ -44,6 +42,7 @@ struct HealthChecker::Watch {
 
   Policy::Endpoint endpoint;
   std::string pop;
+  std::shared_ptr<const router::TlsClient> tls;
   asio::steady_timer timer;
   bool stopped = false;
   std::vector<std::string> expected;  // models
@@ -65,7 +64,7 @@ void HealthChecker::stop(Watch& watch) {
   watch.timer.cancel();
 }
 
-void HealthChecker::follow(const Policy& policy) {
+void HealthChecker::follow(const Policy& policy, const CheckTls& tls) {
   std::vector<std::shared_ptr<Watch>> next;
   next.reserve(policy.endpoints.size());
   for (const Policy::Endpoint& endpoint : policy.endpoints) {
@@ -82,6 +81,8 @@ void HealthChecker::follow(const Policy& policy) {
         fresh->health = old->health;
       }
     }
+    if (next.size() < tls.size())
+      fresh->tls = tls[next.size()];  // also where it goes on: from its next check
     next.push_back(std::move(fresh));
   }
   std::vector<std::shared_ptr<Watch>> before = std::move(watches_);
@@ -139,7 +140,7 @@ asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::sh
     watch->timer.expires_after(shared->spread(law.interval, 1 - kCheckJitter, 1 + kCheckJitter));
     const bool alive_before = shared->dataplane_alive;
     const std::optional<Way> way_before = watch->way;
-    auto work = check_endpoint(target, law, shared->tls);
+    auto work = check_endpoint(target, law, watch->tls);
     CheckResult result = co_await std::move(work);
     if (watch->stopped) co_return;
     const bool counts = !way_before || !watch->way ||
@@ -152,7 +153,7 @@ asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::sh
     ask.type = watch->endpoint.tls ? Policy::Health::Type::https : Policy::Health::Type::http;
     ask.path = watch->endpoint.discover;
     ask.timeout = law.timeout;
-    auto asking = check_endpoint(target, ask, shared->tls, true);
+    auto asking = check_endpoint(target, ask, watch->tls, true);
     const CheckResult models = co_await std::move(asking);
     if (watch->stopped) co_return;
     take_models(*watch, *shared, models);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "gateway/health_check.h"
 #include "gateway/log.h"
 #include "gateway/snapshot.h"
 #include "gateway/way.h"
@@ -26,8 +27,8 @@ class HealthChecker {
   HealthChecker& operator=(const HealthChecker&) = delete;
 
   // Checks the endpoints of `policy` from now on. An endpoint of the same name and address keeps what is
-  // known of it; others begin as unknown.
-  void follow(const Policy& policy);
+  // known of it; others begin as unknown. `tls`: as load_check_tls() made it for `policy`.
+  void follow(const Policy& policy, const CheckTls& tls);
 
   // What report() said before endpoints went with one policy and came back with the next: those that were not
   // checked since take it up. In the order of the policy's endpoints.

@@ -12,13 +12,7 @@ namespace {
 
 Result<std::shared_ptr<const TlsClient>> client_tls(const Policy::Endpoint& endpoint) {
   if (!endpoint.tls) return std::shared_ptr<const TlsClient>();
-  TlsClientSettings settings;
-  settings.ca = endpoint.tls->ca;
-  settings.expected_name = endpoint.tls->name;
-  settings.verify = endpoint.tls->verify;
-  settings.certificate = endpoint.tls->certificate;
-  settings.key = endpoint.tls->key;
-  return TlsClient::load(settings);
+  return TlsClient::load(*endpoint.tls);
 }
 
 Result<std::shared_ptr<const TlsServer>> server_tls(const Policy::Listener& listener,

@@ -9,6 +9,7 @@
 
 #include "contract/error.h"
 #include "router/ticket_keys.h"
+#include "steering/policy.h"
 
 struct ssl_st;
 struct ssl_ctx_st;
@@ -48,18 +49,11 @@ class TlsServer {
   ssl_ctx_st* const context_;
 };
 
-struct TlsClientSettings {
-  std::string ca;             // PEM file; empty: the system's
-  std::string expected_name;  // in the endpoint's certificate; a DNS name is sent as SNI, an address is not
-  bool verify = true;
-  std::string certificate;  // PEM chain shown to the endpoint; empty: none
-  std::string key;
-};
-
-// For one endpoint; keeps the endpoint's last session so that the next connection resumes it.
+// For one endpoint: its certificate is verified as the policy says, and its last session is kept so that the
+// next connection resumes it. A DNS name is sent as SNI, an address is not.
 class TlsClient {
  public:
-  static Result<std::shared_ptr<const TlsClient>> load(const TlsClientSettings& settings);
+  static Result<std::shared_ptr<const TlsClient>> load(const Policy::EndpointTls& settings);
   ~TlsClient();
   TlsClient(const TlsClient&) = delete;
   TlsClient& operator=(const TlsClient&) = delete;

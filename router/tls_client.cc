@@ -33,10 +33,9 @@ int keep_session(SSL* ssl, SSL_SESSION* session) {
   return 1;
 }
 
-std::optional<Error> set_up(SSL_CTX* context, const TlsClientSettings& settings) {
+std::optional<Error> set_up(SSL_CTX* context, const Policy::EndpointTls& settings) {
   if (settings.verify) {
-    if (settings.expected_name.empty())
-      return Error{"TLS", "verifying an endpoint needs the name expected of it"};
+    if (settings.name.empty()) return Error{"TLS", "verifying an endpoint needs the name expected of it"};
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
     if (settings.ca.empty()) {
       if (SSL_CTX_set_default_verify_paths(context) != 1) return Error{"TLS issuers", take_tls_error()};
@@ -62,10 +61,10 @@ bool expect_name(SSL* ssl, const std::string& name) {
 
 }  // namespace
 
-Result<std::shared_ptr<const TlsClient>> TlsClient::load(const TlsClientSettings& settings) {
+Result<std::shared_ptr<const TlsClient>> TlsClient::load(const Policy::EndpointTls& settings) {
   TlsContext made = make_tls_context(TLS_client_method());
   if (!made) return Error{"TLS", take_tls_error()};
-  State::attach(made.get(), std::make_unique<ClientState>(settings.expected_name));
+  State::attach(made.get(), std::make_unique<ClientState>(settings.name));
   if (auto error = set_up(made.get(), settings)) return *error;
   ERR_clear_error();  // OpenSSL leaves remarks there though all went well
   return std::shared_ptr<const TlsClient>(new TlsClient(made.release()));

@@ -105,7 +105,7 @@ struct Policy {
     friend bool operator==(const Health&, const Health&) = default;
   };
 
-  // How the router speaks TLS to an endpoint. Files are absolute paths, read when the policy is put in force.
+  // How requests and checks speak TLS to an endpoint. Files are absolute paths, read with the policy.
   struct EndpointTls {
     std::string ca;    // of the endpoint's certificate; empty: the system's
     std::string name;  // that the certificate must have, and SNI; never empty when `verify`
@@ -137,8 +137,8 @@ struct Policy {
     Health health;
     std::optional<std::vector<std::string>> serves;  // models by the endpoint's own names; absent: any
     std::string discover;            // path of its list of models, which narrows `serves`; empty: not asked
-    std::optional<EndpointTls> tls;  // of routed requests
-    Credential credential;           // the same
+    std::optional<EndpointTls> tls;  // of routed requests, https checks and `discover`
+    Credential credential;           // of routed requests
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };
 

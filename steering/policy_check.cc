@@ -217,6 +217,10 @@ void check_endpoints(const Policy& policy, const OwnAddresses& own, Report& repo
       report.add(join(path, "health"), "timeout " + text_of(endpoint.health.timeout) +
                                            " is longer than interval " + text_of(endpoint.health.interval) +
                                            "; checks of one endpoint do not overlap");
+    if (endpoint.health.type == Policy::Health::Type::https && !endpoint.tls)
+      report.add(join(path, "health"),
+                 "is by https, but the endpoint has no \"tls\", which says what certificate it must show; "
+                 "\"tls: {}\" means one for its address, from an issuer that the system trusts");
     if (endpoint.address.none()) continue;
     const auto [other, fresh] = seen.emplace(std::pair(endpoint.address, endpoint.port), endpoint.name);
     if (!fresh)

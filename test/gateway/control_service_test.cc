@@ -103,6 +103,18 @@ TEST_F(ControlServiceTest, ABadReloadLeavesAllAsItWas) {
   ASSERT_TRUE(run_until([&] { return cell_.load()->policy_status.last_reload_successful; }));
 }
 
+TEST_F(ControlServiceTest, APolicyWhoseChecksCannotBeMadeIsInvalid) {
+  std::string text = policy_text();
+  const std::string plain = "10.3.1.1:8000";
+  text.replace(text.find(plain), plain.size(),
+               plain + ", health: {type: https}, tls: {ca: /nonexistent.pem}");
+  start();
+  const Change change = run(service_->apply(text, "mine.yaml"), [] {});
+  EXPECT_EQ(change.result, ChangeResult::invalid);
+  ASSERT_EQ(change.errors.size(), 1U);
+  EXPECT_EQ(change.errors[0].find("endpoints.per-1.tls: /nonexistent.pem: "), 0U) << change.errors[0];
+}
+
 TEST_F(ControlServiceTest, AnInvalidApplyTouchesNoFile) {
   around_.write_policy(policy_text());
   start();

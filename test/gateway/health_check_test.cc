@@ -29,9 +29,9 @@ Policy::Health patient_check() {
   return check;
 }
 
-CheckResult check(std::uint16_t port, const Policy::Health& what) {
+CheckResult check(std::uint16_t port, const Policy::Health& what,
+                  const std::shared_ptr<const router::TlsClient>& tls = nullptr) {
   asio::io_context io;
-  asio::ssl::context tls(asio::ssl::context::tls_client);
   std::optional<CheckResult> result;
   asio::co_spawn(io, check_endpoint({kLoopback, port}, what, tls),
                  [&](std::exception_ptr failed, CheckResult checked) {
@@ -113,9 +113,8 @@ TEST(HealthCheckTest, OnlyTheEndpointItselfCanBeDead) {
 TEST(HealthCheckTest, ACheckThatThisHostCannotMake) {
   asio::io_context io;
   const asio::ip::tcp::socket opens_the_reactor(io);
-  asio::ssl::context tls(asio::ssl::context::tls_client);
   CheckResult result;
-  asio::co_spawn(io, check_endpoint({kLoopback, closed_port()}, patient_check(), tls),
+  asio::co_spawn(io, check_endpoint({kLoopback, closed_port()}, patient_check(), nullptr),
                  [&](std::exception_ptr, CheckResult checked) { result = std::move(checked); });
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -151,22 +150,71 @@ TEST(HealthCheckTest, TcpOnlyConnects) {
   EXPECT_EQ(check(closed_port(), what).finding, CheckFinding::refused);
 }
 
-TEST(HealthCheckTest, Https) {
-  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets whose peer may be gone
-  const TlsIdentity identity;
-  Policy::Health what = patient_check();
-  what.type = Policy::Health::Type::https;
-  {
-    const ScriptedEndpoint endpoint(identity.answering(http_response("200 OK", "")));
-    const CheckResult result = check(endpoint.port(), what);
-    EXPECT_EQ(result.finding, CheckFinding::ok) << result.detail;
+class HttpsCheckTest : public testing::Test {
+ protected:
+  HttpsCheckTest() {
+    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to sockets whose peer may be gone
+    what_.type = Policy::Health::Type::https;
+    good_.ca = issuer_.file();
+    good_.name = "gpu.example";
   }
-  {
-    const ScriptedEndpoint endpoint(identity.answering(http_response("503 No", "")));
-    EXPECT_EQ(check(endpoint.port(), what).finding, CheckFinding::bad_status);
+  CheckResult check_by(const Policy::EndpointTls& settings, const ScriptedEndpoint& endpoint) {
+    return check(endpoint.port(), what_, router::TlsClient::load(settings).value());
   }
+
+  router::TestIssuer issuer_{"issuer"};
+  TlsIdentity identity_{issuer_.issue("DNS:gpu.example")};
+  Policy::Health what_ = patient_check();
+  Policy::EndpointTls good_;
+};
+
+TEST_F(HttpsCheckTest, JudgesTheAnswerOfTheEndpointItself) {
+  const ScriptedEndpoint fine(identity_.answering(http_response("200 OK", "")));
+  const CheckResult result = check_by(good_, fine);
+  EXPECT_EQ(result.finding, CheckFinding::ok) << result.detail;
+  const ScriptedEndpoint ill(identity_.answering(http_response("503 No", "")));
+  EXPECT_EQ(check_by(good_, ill).finding, CheckFinding::bad_status);
   const ScriptedEndpoint plain([](const Socket& client) { client.send(http_response("200 OK", "")); });
-  EXPECT_EQ(check(plain.port(), what).finding, CheckFinding::tls_failed);
+  EXPECT_EQ(check_by(good_, plain).finding, CheckFinding::tls_failed);
+}
+
+TEST_F(HttpsCheckTest, ACertificateOfAnotherNameOrIssuerFails) {
+  const ScriptedEndpoint endpoint(identity_.answering(http_response("200 OK", "")));
+  Policy::EndpointTls other = good_;
+  other.name = "other.example";
+  CheckResult result = check_by(other, endpoint);
+  EXPECT_EQ(result.finding, CheckFinding::tls_failed);
+  EXPECT_EQ(result.detail, "certificate: hostname mismatch");
+  EXPECT_EQ(result.outcome(), CheckOutcome::failed) << "it did connect";
+  other = good_;
+  other.ca.clear();
+  result = check_by(other, endpoint);
+  EXPECT_EQ(result.finding, CheckFinding::tls_failed);
+  EXPECT_EQ(result.detail, "certificate: unable to get local issuer certificate");
+  other.verify = false;
+  EXPECT_EQ(check_by(other, endpoint).finding, CheckFinding::ok) << "the policy says so";
+}
+
+TEST_F(HttpsCheckTest, LooksAtTheCertificateEachTime) {
+  TlsIdentity identity = identity_;
+  const std::string page = "HTTP/1.1 200 OK\r\n\r\nready";
+  const ScriptedEndpoint endpoint([&](const Socket& client) { identity.answering(page)(client); });
+  what_.body = "ready";
+  const auto tls = router::TlsClient::load(good_).value();
+  EXPECT_EQ(check(endpoint.port(), what_, tls).finding, CheckFinding::ok);
+  identity.present(issuer_.issue("DNS:other.example"));  // but it still knows its tickets
+  EXPECT_EQ(check(endpoint.port(), what_, tls).finding, CheckFinding::tls_failed);
+}
+
+TEST_F(HttpsCheckTest, ShowsItsOwnCertificate) {
+  const TlsIdentity asking(issuer_.issue("DNS:gpu.example"), issuer_.file());
+  const ScriptedEndpoint endpoint(asking.answering(http_response("200 OK", "")));
+  EXPECT_NE(check_by(good_, endpoint).finding, CheckFinding::ok);
+  const router::CertificateFiles own = issuer_.issue("DNS:router.example");
+  good_.certificate = own.chain;
+  good_.key = own.key;
+  const CheckResult result = check_by(good_, endpoint);
+  EXPECT_EQ(result.finding, CheckFinding::ok) << result.detail;
 }
 
 // --- the checker ---
@@ -212,7 +260,7 @@ TEST_F(HealthCheckerTest, FallsAndRisesByTheLaw) {
     client.send(http_response(good ? "200 OK" : "503 No", ""));
   });
   checker_.set_dataplane_alive(true);
-  checker_.follow(policy_with(endpoint.port()));
+  checker_.follow(policy_with(endpoint.port()), {});
   EXPECT_EQ(verdict(), Health::unknown);
   ASSERT_TRUE(run_until([&] { return verdict() == Health::healthy; }));
   good = false;
@@ -226,12 +274,12 @@ TEST_F(HealthCheckerTest, FallsAndRisesByTheLaw) {
 
 TEST_F(HealthCheckerTest, AnEndpointNobodyListensAtIsDead) {
   checker_.set_dataplane_alive(true);
-  checker_.follow(policy_with(closed_port()));
+  checker_.follow(policy_with(closed_port()), {});
   ASSERT_TRUE(run_until([&] { return verdict() == Health::dead; }));
 }
 
 TEST_F(HealthCheckerTest, WithoutADataPlaneChecksAreShownButDoNotCount) {
-  checker_.follow(policy_with(closed_port()));
+  checker_.follow(policy_with(closed_port()), {});
   ASSERT_TRUE(run_until([&] { return seen(CheckFinding::refused) > 5; }));
   EXPECT_EQ(verdict(), Health::unknown);
   EXPECT_EQ(checker_.report().front().last->finding, CheckFinding::refused);
@@ -241,21 +289,21 @@ TEST_F(HealthCheckerTest, AReloadKeepsWhatIsKnownOfTheSamePlaceOnly) {
   const ScriptedEndpoint endpoint(answering(http_response("200 OK", "")));
   checker_.set_dataplane_alive(true);
   Policy policy = policy_with(endpoint.port());
-  checker_.follow(policy);
+  checker_.follow(policy, {});
   ASSERT_TRUE(run_until([&] { return verdict() == Health::healthy; }));
-  checker_.follow(policy);
+  checker_.follow(policy, {});
   EXPECT_EQ(verdict(), Health::healthy);
   policy.endpoints[0].health.fall = 5;
-  checker_.follow(policy);
+  checker_.follow(policy, {});
   EXPECT_EQ(verdict(), Health::healthy);
   policy.endpoints[0].port = closed_port();
-  checker_.follow(policy);
+  checker_.follow(policy, {});
   EXPECT_EQ(verdict(), Health::unknown);
   ASSERT_TRUE(run_until([&] { return verdict() == Health::dead; }));
   const auto known = checker_.report();
-  checker_.follow(Policy{});
+  checker_.follow(Policy{}, {});
   EXPECT_TRUE(checker_.report().empty());
-  checker_.follow(policy);
+  checker_.follow(policy, {});
   EXPECT_EQ(verdict(), Health::unknown);
   checker_.recall(known);
   EXPECT_EQ(verdict(), Health::dead) << "a change that was taken back";
@@ -300,7 +348,7 @@ class DiscoverTest : public HealthCheckerTest {
 
 TEST_F(DiscoverTest, AModelThatIsNotListedIsAbsent) {
   const std::vector<std::string> none;
-  discovering_.follow(policy_);
+  discovering_.follow(policy_, {});
   EXPECT_FALSE(absent());
   ASSERT_TRUE(run_until([&] { return absent() == none; }));
   list(http_response("200 OK", R"({"data":[{"id":"other"}]})"));
@@ -309,13 +357,13 @@ TEST_F(DiscoverTest, AModelThatIsNotListedIsAbsent) {
   list(http_response("200 OK", R"({"data":[{"id":"phi"}]})"));
   ASSERT_TRUE(run_until([&] { return absent() == none; }));
   policy_.endpoints[0].discover.clear();
-  discovering_.follow(policy_);
+  discovering_.follow(policy_, {});
   EXPECT_FALSE(absent());
 }
 
 TEST_F(DiscoverTest, WhatCannotBeReadChangesNothingUntilItCountsAsDeclared) {
   list(http_response("200 OK", R"({"data":[]})"));
-  discovering_.follow(policy_);
+  discovering_.follow(policy_, {});
   ASSERT_TRUE(run_until([&] { return absent().has_value(); }));
   list(http_response("401 Unauthorized", R"({"data":[{"id":"phi"}]})"));
   const int before = asked();
@@ -326,6 +374,28 @@ TEST_F(DiscoverTest, WhatCannotBeReadChangesNothingUntilItCountsAsDeclared) {
   const int later = asked();
   ASSERT_TRUE(run_until([&] { return asked() > later + 2; }));
   EXPECT_FALSE(absent()) << "too large";
+}
+
+TEST_F(HealthCheckerTest, AReloadTakesTheCertificatesOfThen) {
+  std::signal(SIGPIPE, SIG_IGN);
+  router::TestIssuer issuer("issuer");
+  const router::TestIssuer stranger("a stranger");
+  const TlsIdentity identity(issuer.issue("IP:127.0.0.1"));
+  const ScriptedEndpoint endpoint(identity.answering(http_response("200 OK", "")));
+  Policy policy = policy_with(endpoint.port());
+  policy.endpoints[0].health.type = Policy::Health::Type::https;
+  policy.endpoints[0].tls = Policy::EndpointTls{issuer.file(), "127.0.0.1", true, "", ""};
+  checker_.set_dataplane_alive(true);
+  checker_.follow(policy, *load_check_tls(policy));
+  ASSERT_TRUE(run_until([&] { return verdict() == Health::healthy; }));
+  policy.endpoints[0].tls->ca = stranger.file();
+  checker_.follow(policy, *load_check_tls(policy));
+  EXPECT_EQ(verdict(), Health::healthy) << "until the certificate was looked at";
+  ASSERT_TRUE(run_until([&] { return verdict() == Health::unhealthy; }));
+  policy.endpoints[0].tls->ca = "/nonexistent.pem";
+  const auto errors = load_check_tls(policy).error();
+  ASSERT_EQ(errors.size(), 1U);
+  EXPECT_EQ(errors[0].find("endpoints.one.tls: /nonexistent.pem: "), 0U) << errors[0];
 }
 
 }  // namespace

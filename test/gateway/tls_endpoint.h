@@ -1,28 +1,31 @@
-// The server's side of TLS for a scripted endpoint, with a certificate made on the spot.
+// The server's side of TLS for a scripted endpoint.
 #pragma once
 
-#include <openssl/evp.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include <memory>
 #include <string>
 
 #include "test/gateway/loopback.h"
+#include "test/router/certificates.h"
 
 namespace perigee::gateway::test {
 
 class TlsIdentity {
  public:
-  TlsIdentity() : context_(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) {
-    const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"), EVP_PKEY_free);
-    const std::unique_ptr<X509, decltype(&X509_free)> certificate(X509_new(), X509_free);
-    X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
-    X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 3600);
-    X509_set_pubkey(certificate.get(), key.get());
-    X509_sign(certificate.get(), key.get(), EVP_sha256());
-    SSL_CTX_use_certificate(context_.get(), certificate.get());
-    SSL_CTX_use_PrivateKey(context_.get(), key.get());
+  // `client_ca`: of certificates that every client must show; empty: none needs one.
+  explicit TlsIdentity(const router::CertificateFiles& files, const std::string& client_ca = "")
+      : context_(SSL_CTX_new(TLS_server_method()), SSL_CTX_free) {
+    present(files);
+    if (client_ca.empty()) return;
+    SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    SSL_CTX_load_verify_file(context_.get(), client_ca.c_str());
+  }
+
+  // Another certificate from now on.
+  void present(const router::CertificateFiles& files) {
+    SSL_CTX_use_certificate_chain_file(context_.get(), files.chain.c_str());
+    SSL_CTX_use_PrivateKey_file(context_.get(), files.key.c_str(), SSL_FILETYPE_PEM);
   }
 
   // Shakes hands, reads something and answers `response`.

@@ -90,7 +90,7 @@ TEST_F(EndpointPoolTest, OneUnderOtherSettingsIsNotUsed) {
     EndpointPool pool(*t.loop, t.limits());
     co_await t.warm(pool, 1);
     EndpointTarget changed = t.target();
-    TlsClientSettings unverified;
+    Policy::EndpointTls unverified;
     unverified.verify = false;
     changed.tls = TlsClient::load(unverified).value();
     EXPECT_FALSE(pool.acquire(changed, t.signal)->reused);

@@ -18,11 +18,11 @@ namespace {
 // Both ends of one connection, in one loop.
 struct TlsTest : LoopTest {
   TlsServerSettings server_settings() { return {{{api.chain, api.key}}, {}, ClientCertificate::none}; }
-  TlsClientSettings client_settings() { return client_for(issuer.file(), "api.example"); }
-  static TlsClientSettings client_for(std::string ca, std::string name) {
-    TlsClientSettings settings;
+  Policy::EndpointTls client_settings() { return client_for(issuer.file(), "api.example"); }
+  static Policy::EndpointTls client_for(std::string ca, std::string name) {
+    Policy::EndpointTls settings;
     settings.ca = std::move(ca);
-    settings.expected_name = std::move(name);
+    settings.name = std::move(name);
     return settings;
   }
   std::shared_ptr<const TlsServer> load(const TlsServerSettings& settings) {
@@ -30,7 +30,7 @@ struct TlsTest : LoopTest {
     EXPECT_TRUE(loaded.has_value()) << loaded.error().text();
     return *loaded;
   }
-  std::shared_ptr<const TlsClient> load(const TlsClientSettings& settings) {
+  std::shared_ptr<const TlsClient> load(const Policy::EndpointTls& settings) {
     auto loaded = TlsClient::load(settings);
     EXPECT_TRUE(loaded.has_value()) << loaded.error().text();
     return *loaded;
@@ -283,10 +283,10 @@ TEST_F(TlsTest, AnEndpointIsVerifiedByIssuerAndAddress) {
   const CertificateFiles address = issuer.issue("IP:127.0.0.1");
   const auto as_server = load(TlsServerSettings{{{address.chain, address.key}}, {}, ClientCertificate::none});
   const TestIssuer stranger("a stranger");
-  TlsClientSettings unverified;
+  Policy::EndpointTls unverified;
   unverified.verify = false;
   const struct {
-    TlsClientSettings settings;
+    Policy::EndpointTls settings;
     const char* failure;
   } cases[] = {
       {client_for(issuer.file(), "127.0.0.1"), ""},
