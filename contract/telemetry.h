@@ -103,11 +103,12 @@ struct alignas(64) WorkerSlot {
   Counter sleeps{0};
   Counter flows{0};  // a gauge: entries in use
   Counter flows_created{0};
-  Counter snat_reused_early{0};  // ports given out again within 60 s
-  Counter snat_ports_used{0};    // a gauge
-  Counter snat_ports_total{0};   // a gauge
-  Counter resets_sent{0};        // RST of ours to established flows
-  Counter flows_recovered{0};    // taken over from the previous process
+  Counter snat_reused_early{0};   // ports given out again within 60 s
+  Counter snat_ports_used{0};     // a gauge
+  Counter snat_ports_total{0};    // a gauge
+  Counter resets_sent{0};         // RST of ours to established flows
+  Counter flows_recovered{0};     // taken over from the previous process
+  Counter half_open_given_up{0};  // so that there was room for a new flow
 };
 
 struct alignas(64) PortSlot {

@@ -74,7 +74,7 @@ struct WorkerSample {  // summed over workers; gaps are the longest of them
   std::array<std::uint64_t, kDropReasonCount> drops{};
   std::uint64_t poll_gap_max_ns = 0, poll_gap_last_ns = 0, sleeps = 0, flows = 0, flows_created = 0,
                 snat_reused_early = 0, snat_ports_used = 0, snat_ports_total = 0, resets_sent = 0,
-                flows_recovered = 0;
+                flows_recovered = 0, half_open_given_up = 0;
 };
 
 struct EndpointSample {

@@ -114,6 +114,7 @@ void add_worker(const WorkerSlot& slot, WorkerSample& sum) {
   sum.snat_ports_total += get(slot.snat_ports_total);
   sum.resets_sent += get(slot.resets_sent);
   sum.flows_recovered += get(slot.flows_recovered);
+  sum.half_open_given_up += get(slot.half_open_given_up);
 }
 
 PortSample port_sample(const PortSlot& slot) {

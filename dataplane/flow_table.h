@@ -67,7 +67,7 @@ struct alignas(64) FlowEntry {
   std::uint16_t endpoint_hint;
   std::uint32_t next_to_endpoint;  // TCP: sequence after the last octet forwarded to the endpoint
   std::uint32_t next_to_client;    // and to the client (once kEndpointSeen)
-  FlowTick reset_at;               // when FlowPhase::reset began
+  FlowTick since;                  // when it was opened, or FlowPhase::reset began
   std::uint8_t repeats;            // SYN retransmissions to this endpoint, or RSTs pushed
   std::array<std::uint8_t, 3> reserved;
 };
@@ -128,6 +128,7 @@ class FlowTable {
   [[nodiscard]] std::uint64_t hash(const FlowKey& key) const { return key.hash(seed_); }
   [[nodiscard]] std::uint32_t size() const { return size_; }
   [[nodiscard]] bool full() const { return size_ >= capacity_; }
+  [[nodiscard]] bool crowded() const { return size_ >= capacity_ / 4 * 3; }
   [[nodiscard]] std::uint32_t groups() const { return groups_; }
   [[nodiscard]] FlowEntry& entry(std::uint32_t slot) { return entries_[slot]; }
   [[nodiscard]] const FlowEntry& entry(std::uint32_t slot) const { return entries_[slot]; }

@@ -1,4 +1,5 @@
 // How flows begin, move and end.
+#include <algorithm>
 #include <bit>
 
 #include "dataplane/choose.h"
@@ -10,6 +11,9 @@
 namespace perigee {
 
 namespace {
+
+// Of the flows opened longest ago so many are looked at for one new flow; each may have to be fetched.
+constexpr int kLooksForRoom = 16;
 
 std::uint64_t client_key(std::array<std::uint64_t, 2> client, std::uint16_t port, ServiceId service) {
   return rendezvous_key(IpAddress{std::bit_cast<std::array<std::uint8_t, 16>>(client)}, port, service);
@@ -23,7 +27,6 @@ void Forwarder::Impl::open_flow(Forwarding& item, const Lookup& lookup, const Fl
   const bool tcp = packet.protocol == kTcp;
   if (tcp && !is_first_syn(packet)) return refuse(item, DropReason::no_flow, service.silent, now);
   if (!l4_checksum_right(packet)) return drop(item, DropReason::bad_l4_checksum);
-  if (flows.full()) return refuse(item, DropReason::flow_table_full, service.silent, now);
 
   const std::uint64_t rendezvous = client_key(key.client, key.client_port, service.id);
   const std::optional<Place> place = choose_endpoint(*table, ends, service.index, rendezvous, links);
@@ -34,7 +37,11 @@ void Forwarder::Impl::open_flow(Forwarding& item, const Lookup& lookup, const Fl
   }
   if (share.at_limit(key.client)) return refuse(item, DropReason::snat_share, service.silent, now);
   const FlowTick tick = flow_tick(now);
-  const std::optional<Port> port = take_port(rendezvous, *place, packet.protocol, tick);
+  if (flows.crowded()) trim_openings();
+  if (flows.full() && !give_up_half_open(tick, kNoPlace))
+    return refuse(item, DropReason::flow_table_full, service.silent, now);
+  std::optional<Port> port = take_port(rendezvous, *place, packet.protocol, tick);
+  if (!port && give_up_half_open(tick, *place)) port = take_port(rendezvous, *place, packet.protocol, tick);
   if (!port) return refuse(item, DropReason::snat_exhausted, service.silent, now);
 
   const std::uint32_t slot = flows.reserve(lookup.hash);
@@ -52,9 +59,10 @@ void Forwarder::Impl::open_flow(Forwarding& item, const Lookup& lookup, const Fl
   flow.endpoint_hint = *place;
   flow.next_to_endpoint = tcp ? tcp_sequence(packet) + packet.payload_length() + 1 : 0;
   flow.next_to_client = 0;
-  flow.reset_at = 0;
+  flow.since = tick;
   flow.repeats = 0;
   flows.publish(slot, tcp ? FlowPhase::opening : FlowPhase::datagrams);
+  if (tcp) openings.push({slot, tick});
   note_port(flow, slot);
   count_flow(flow, true);
   bump(options.counters->flows_created);
@@ -115,6 +123,36 @@ void Forwarder::Impl::syn_again(Forwarding& item, std::uint32_t slot, const Look
   if (phase == FlowPhase::opening) return send_opening(item, flow);
   if (!fits(packet, endpoint.egress)) return drop_too_long(item, endpoint.egress);
   return send_to_endpoint(item, flow, endpoint.egress);
+}
+
+bool Forwarder::Impl::is_half_open(const OpenedFlows::Opened& opened) const {
+  const FlowEntry& flow = flows.entry(opened.slot);
+  const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
+  return (phase == FlowPhase::opening || phase == FlowPhase::answered) && flow.since == opened.at;
+}
+
+// So that the oldest one remembered is half-open by the time that there is no room.
+void Forwarder::Impl::trim_openings() {
+  for (int looks = 0; looks < kLooksForRoom && openings.size() > 0; ++looks) {
+    if (is_half_open(openings.at(0))) return;
+    openings.pop();
+  }
+}
+
+// The flow that waits longest for its handshake makes room: a flood of SYNs then takes from itself, and who
+// means it has as long as the flood needs to fill what others left.
+bool Forwarder::Impl::give_up_half_open(FlowTick tick, Place endpoint) {
+  trim_openings();
+  const std::size_t looks = std::min<std::size_t>(openings.size(), kLooksForRoom);
+  for (std::size_t i = 0; i < looks; ++i) {
+    const OpenedFlows::Opened& opened = openings.at(i);
+    if (!is_half_open(opened)) continue;
+    if (endpoint != kNoPlace && flows.entry(opened.slot).endpoint_hint != endpoint) continue;
+    forget(opened.slot, tick);
+    bump(options.counters->half_open_given_up);
+    return true;
+  }
+  return false;
 }
 
 // An unanswered flow goes to another endpoint, where it gets another port. Where that one has none it stays.

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "dataplane/forward_state.h"
+#include "dataplane/packet.h"
 
 namespace perigee {
 
@@ -23,6 +24,7 @@ Forwarder::Impl::Impl(const Options& given, FlowFile opened, Instant now)
       file(std::move(opened)),
       notices(file.notices()),
       flows(file.entries(), given.flow_capacity, file.header().seed),
+      openings(given.flow_capacity),
       ports(given.worker, given.worker_count),
       rests(rests_for(given.flow_capacity)),
       share(file.header().seed),
@@ -92,6 +94,7 @@ void Forwarder::Impl::take_over() {
     if (!take_over(flow)) return flows.erase(slot);
     note_port(flow, slot);
     count_flow(flow, true);
+    if (flow.protocol == kTcp) openings.push({slot, flow.since});
     bump(options.counters->flows_recovered);
   });
   options.counters->flows.store(flows.size(), std::memory_order_relaxed);

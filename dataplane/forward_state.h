@@ -14,6 +14,7 @@
 #include "dataplane/flow_file.h"
 #include "dataplane/flow_table.h"
 #include "dataplane/forward.h"
+#include "dataplane/opened_flows.h"
 #include "dataplane/rate_limit.h"
 #include "dataplane/snat.h"
 
@@ -65,6 +66,10 @@ struct Forwarder::Impl {
   // forward_open.cc
   [[gnu::noinline]] void open_flow(Forwarding& item, const Lookup& lookup, const FlowKey& key, Instant now);
   void syn_again(Forwarding& item, std::uint32_t slot, const Lookup& lookup, const FlowKey& key, Instant now);
+  [[nodiscard]] bool is_half_open(const OpenedFlows::Opened& opened) const;
+  void trim_openings();
+  // One of `endpoint`; kNoPlace: of any. False: none was found.
+  bool give_up_half_open(FlowTick tick, Place endpoint);
   void move_flow(std::uint32_t slot, Place endpoint, Instant now);
   struct Port {
     std::uint8_t address = 0;
@@ -107,6 +112,7 @@ struct Forwarder::Impl {
   FlowFile file;
   std::vector<std::string> notices;
   FlowTable flows;
+  OpenedFlows openings;
   SnatPorts ports;
   SnatRests rests;
   ClientShare share;

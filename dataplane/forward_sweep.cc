@@ -75,7 +75,7 @@ void Forwarder::Impl::visit(std::uint32_t slot, Instant now, const EmitSegment& 
   if (phase == FlowPhase::free) return;  // forgotten since this group was looked at
   const FlowTick tick = flow_tick(now);
   if (phase == FlowPhase::reset) {
-    const FlowTick age = age_at(tick, flow.reset_at);
+    const FlowTick age = age_at(tick, flow.since);
     // However late the sweep comes: both ends are told at least once.
     if (age > ticks(kResetFor) && flow.repeats != 0) return forget(slot, tick);
     if (age >= flow.repeats * ticks(kResetRepeat)) push_resets(flow, emit);
@@ -92,7 +92,7 @@ void Forwarder::Impl::visit(std::uint32_t slot, Instant now, const EmitSegment& 
 }
 
 void Forwarder::Impl::begin_reset(FlowEntry& flow, Instant now) {
-  flow.reset_at = flow_tick(now);
+  flow.since = flow_tick(now);
   flow.repeats = 0;
   flow.phase.store(FlowPhase::reset, std::memory_order_release);
 }

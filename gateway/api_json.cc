@@ -78,6 +78,7 @@ void add_worker_counts(json::object& value, const telemetry::WorkerSample& worke
   value["flows"] = workers.flows;
   value["flows_created"] = workers.flows_created;
   value["flows_recovered"] = workers.flows_recovered;
+  value["half_open_given_up"] = workers.half_open_given_up;
   value["snat_ports"] = json::object{{"used", workers.snat_ports_used}, {"total", workers.snat_ports_total}};
   value["resets_sent"] = workers.resets_sent;
   value["poll_gap_max_ms"] = static_cast<double>(workers.poll_gap_max_ns) / 1e6;
@@ -101,8 +102,8 @@ json::object dataplane_json(const Snapshot& snapshot, Instant now) {
   if (!snapshot.telemetry) {
     for (const char* absent :
          {"pid", "heartbeat_age_ms", "uptime_s", "in_force", "refused", "flows", "flow_capacity",
-          "flows_created", "flows_recovered", "snat_ports", "resets_sent", "poll_gap_max_ms",
-          "poll_gap_last_ms", "packets", "drops", "ports"}) {
+          "flows_created", "flows_recovered", "half_open_given_up", "snat_ports", "resets_sent",
+          "poll_gap_max_ms", "poll_gap_last_ms", "packets", "drops", "ports"}) {
       value[absent] = nullptr;
     }
     return value;

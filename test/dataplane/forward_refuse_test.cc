@@ -111,6 +111,69 @@ TEST(Refuse, FullTable) {
   EXPECT_TRUE(lab.send(ForwardLab::from_client(1, kAck, 1001, 5001)).sent());
 }
 
+// SYNs that nobody answers, each of another client.
+void flood(ForwardLab& lab, std::uint32_t count) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    FrameSpec spec = ForwardLab::from_client(1000, kSyn, 1);
+    spec.source = kClient + 1 + static_cast<std::uint32_t>(lab.worker.flows_created.load());
+    ASSERT_TRUE(lab.send(spec).sent());
+  }
+}
+
+bool goes_on(ForwardLab& lab, std::uint16_t port) {
+  return lab.send(ForwardLab::from_client(port, kAck, 1001, 5001, {1})).sent();
+}
+
+TEST(HalfOpen, AFloodOfSynsTakesRoomFromItself) {
+  ForwardLab lab(lab_table(), 100);
+  for (std::uint16_t port = 1; port <= 60; ++port) lab.establish(port);
+  flood(lab, 500);
+  EXPECT_EQ(lab.worker.flows.load(), 100U);
+  EXPECT_EQ(lab.worker.half_open_given_up.load(), 460U);
+  lab.establish(61);
+  flood(lab, 500);
+  for (std::uint16_t port = 1; port <= 61; ++port) EXPECT_TRUE(goes_on(lab, port)) << port;
+}
+
+TEST(HalfOpen, WhoWaitsLongestGoesFirst) {
+  ForwardLab lab(lab_table(), 3);
+  lab.send(ForwardLab::from_client(1, kSyn, 1000));
+  const Outcome second = lab.send(ForwardLab::from_client(2, kSyn, 1000));
+  lab.send(ForwardLab::from_client(1, kSyn, 1000));  // again: it waits since the first
+  flood(lab, 2);
+  EXPECT_EQ(lab.worker.half_open_given_up.load(), 1U);
+  EXPECT_TRUE(lab.send(ForwardLab::from_endpoint(second, kSyn | kAck, 5000, 1001)).sent());
+  EXPECT_TRUE(goes_on(lab, 2));
+  EXPECT_FALSE(goes_on(lab, 1));
+}
+
+TEST(HalfOpen, AFlowInThePlaceOfAnEndedOneIsNotTakenForIt) {
+  ForwardLab lab(lab_table(), 2);
+  const Outcome ended = lab.send(ForwardLab::from_client(1, kSyn, 1000));
+  lab.send(ForwardLab::from_endpoint(ended, kRst | kAck, 0, 1001));
+  const Outcome waits = lab.send(ForwardLab::from_client(2, kSyn, 1000));
+  lab.sweep(std::chrono::seconds(15));
+  ASSERT_EQ(lab.worker.flows.load(), 1U);
+  const Outcome later = lab.send(ForwardLab::from_client(3, kSyn, 1000));
+  flood(lab, 1);
+  EXPECT_TRUE(lab.send(ForwardLab::from_endpoint(later, kSyn | kAck, 5000, 1001)).sent());
+  EXPECT_FALSE(lab.send(ForwardLab::from_endpoint(waits, kSyn | kAck, 5000, 1001)).sent());
+}
+
+TEST(HalfOpen, GivesWayWhereTheEndpointsPortsAreShort) {
+  table::Table records = lab_table();
+  records.settings.snat_share_percent = 100;
+  records.candidates = {{1, 0, kSydMelA, 100}};
+  records.tiers = {{0, 1}, {0, 0}};
+  ForwardLab lab(records, 6000);
+  lab.options.worker = 15;
+  lab.options.worker_count = 16;
+  lab.open();
+  flood(lab, 4096 + 100);
+  EXPECT_EQ(lab.worker.half_open_given_up.load(), 100U);
+  EXPECT_EQ(lab.worker.flows.load(), 4096U);
+}
+
 TEST(Refuse, ShareOfOneClientPrefix) {
   table::Table records = lab_table();
   records.settings.snat_share_percent = 1;
@@ -140,12 +203,18 @@ TEST(Refuse, SnatPortsExhausted) {
   lab.open();
   for (std::uint32_t i = 0; i < 4096; ++i) {
     FrameSpec spec = ForwardLab::from_client(static_cast<std::uint16_t>(i + 1), kSyn, 1);
-    spec.source += i % 4 * 0x100;
     const Outcome outcome = lab.send(spec);
     ASSERT_TRUE(outcome.sent());
     ASSERT_EQ(outcome.source_port() >> 12U, 15);  // the owner's high bits
+    ASSERT_TRUE(lab.send(ForwardLab::from_endpoint(outcome, kSyn | kAck, 5000, 2)).sent());
+    spec.tcp_flags = kAck;
+    spec.sequence = 2;
+    spec.acknowledgement = 5001;
+    ASSERT_TRUE(lab.send(spec).sent());
   }
-  const Outcome outcome = lab.send(ForwardLab::from_client(60000, kSyn, 1));
+  FrameSpec another = ForwardLab::from_client(60000, kSyn, 1);
+  another.source += 0x100;
+  const Outcome outcome = lab.send(another);
   EXPECT_TRUE(outcome.refused());
   EXPECT_EQ(outcome.result.reason, DropReason::snat_exhausted);
   lab.sweep(std::chrono::seconds(1) + std::chrono::milliseconds(100));

@@ -149,7 +149,8 @@ class Snapshot:
 
     def counters(self):
         names = ("poll_gap_max_ns", "poll_gap_last_ns", "sleeps", "flows", "flows_created", "snat_reused_early",
-                 "snat_ports_used", "snat_ports_total", "resets_sent", "flows_recovered")
+                 "snat_ports_used", "snat_ports_total", "resets_sent", "flows_recovered",
+                 "half_open_given_up")
         offset = 8 * (len(VERDICTS) + len(drop_reasons()))
         return dict(zip(names, self._worker_sum(offset, len(names))))
 
