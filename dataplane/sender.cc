@@ -66,7 +66,7 @@ bool Sender::send_stamped(rte_mbuf* packet, const Egress& egress, Instant now) {
   const NeighborKey key = NeighborKey::of(*table_, egress);
   const MacAddress* mac = neighbors_.find(key, now);
   if (mac == nullptr) {
-    rte_pktmbuf_free(packet);
+    drop(packet, DropReason::neighbor_unresolved);
     return false;
   }
   if (!add_ethernet(packet, key.port, key.vlan, *mac, kEtherIpv4)) return false;

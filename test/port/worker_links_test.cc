@@ -175,8 +175,9 @@ TEST(WorkerLinks, AnUnresolvedNextHopSendsNoProbe) {
   SoftwarePop pop;
   pop.answer_arp = false;
   pop.offer();
-  pop.run_for(seconds(1));
+  pop.run_for(seconds(2));  // the loss deadline, before which the first reply could come, and the detection
   EXPECT_EQ(pop.telemetry->links[kSydMelA].sent.load(), 0U);
+  EXPECT_GT(pop.drops(DropReason::neighbor_unresolved), 0U);
   EXPECT_EQ(pop.state(kSydMelA), LinkState::down);
 }
 
