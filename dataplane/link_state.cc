@@ -8,22 +8,24 @@ namespace perigee {
 
 using telemetry::LinkState;
 
-LinkWatch::LinkWatch(std::uint32_t ports, Nanos detection, Instant start)
+LinkWatch::LinkWatch(std::uint32_t ports, Nanos detection, Nanos longest, Instant start)
     : ports_(std::clamp(ports, 1U, table::kMaxProbePorts)),
       detection_(detection),
+      rtt_(longest),
       start_(start),
       since_(start) {
   heard_.fill(start);
 }
 
-void LinkWatch::heard(std::uint32_t port, Instant received) {
+void LinkWatch::heard(std::uint32_t port, Instant received, Nanos rtt) {
   heard_[port] = std::max(heard_[port], received);
+  rtt_ = rtt;
 }
 
 void LinkWatch::rearm(Instant now) {
   start_ = std::max(start_, now);
   for (std::uint32_t port = 0; port < ports_; ++port) {
-    if ((silent_ >> port & 1U) == 0) heard(port, now);
+    if ((silent_ >> port & 1U) == 0) heard_[port] = std::max(heard_[port], now + rtt_);
   }
 }
 
@@ -32,7 +34,7 @@ bool LinkWatch::majority(std::uint32_t mask) const {
 }
 
 bool LinkWatch::judge(Instant now, std::uint32_t steady) {
-  if (state_ == LinkState::unknown && now - start_ < detection_) return false;
+  if (state_ == LinkState::unknown && now < first_judgement()) return false;
   silent_ = 0;
   for (std::uint32_t port = 0; port < ports_; ++port) {
     if (now - heard_[port] >= detection_) silent_ |= 1U << port;
@@ -78,7 +80,7 @@ void LinkWatch::enter(LinkState next, Instant now) {
 }
 
 Instant LinkWatch::next_judgement() const {
-  if (state_ == LinkState::unknown) return start_ + detection_;
+  if (state_ == LinkState::unknown) return first_judgement();
   Instant first = Instant{};
   for (std::uint32_t port = 0; port < ports_; ++port) {
     if ((silent_ >> port & 1U) != 0) continue;

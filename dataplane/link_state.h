@@ -16,11 +16,12 @@ class LinkWatch {
   static constexpr Nanos kLongestHoldOff = std::chrono::seconds(60);
   static constexpr Nanos kStable = std::chrono::minutes(5);  // up for so long forgets earlier flaps
 
-  // `ports` (1..kMaxProbePorts) are watched from `start` on; `detection` is M times the interval.
-  LinkWatch(std::uint32_t ports, Nanos detection, Instant start);
+  // `ports` (1..kMaxProbePorts) are watched from `start` on; `detection` is M times the interval. No reply
+  // comes sooner than a round trip after its probe: until one tells how long that is, it may be `longest`.
+  LinkWatch(std::uint32_t ports, Nanos detection, Nanos longest, Instant start);
 
-  // A valid reply, in time or late, came at `received`.
-  void heard(std::uint32_t port, Instant received);
+  // A valid reply, in time or late, came at `received`, `rtt` after its probe.
+  void heard(std::uint32_t port, Instant received, Nanos rtt);
   // Our own loop stalled until `now`: silence up to now says nothing about the link.
   void rearm(Instant now);
   // Judges. Call it only when every reply received before `now` was handed to heard(). `steady`: bit per port
@@ -39,11 +40,13 @@ class LinkWatch {
 
  private:
   [[nodiscard]] bool majority(std::uint32_t mask) const;
+  [[nodiscard]] Instant first_judgement() const { return start_ + rtt_ + detection_; }
   bool answers(Instant now, std::uint32_t steady);
   void enter(telemetry::LinkState next, Instant now);
 
   std::uint32_t ports_;
   Nanos detection_;
+  Nanos rtt_;  // of the last reply
   Instant start_;
   std::array<Instant, table::kMaxProbePorts> heard_{};
   std::uint32_t silent_ = 0;  // bit per port

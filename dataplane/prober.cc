@@ -60,7 +60,7 @@ Prober::Link Prober::make_link(const table::Link& record, Instant first_tick) {
   const Nanos detection = limits.interval * record.detect_multiplier;
   return Link{record,
               std::move(sessions),
-              LinkWatch(record.probe_ports, detection, first_tick),
+              LinkWatch(record.probe_ports, detection, nanos(record.loss_deadline_ns), first_tick),
               RttWindow(nanos(record.window_ns)),
               first_tick,
               first_tick};
@@ -171,7 +171,7 @@ Prober::Verdict Prober::on_reply(const stamp::Datagram& datagram) {
     bump(slot.duplicate);
     return Verdict::duplicate;
   }
-  link.watch.heard(static_cast<std::uint32_t>(session - link.sessions.begin()), datagram.received);
+  link.watch.heard(static_cast<std::uint32_t>(session - link.sessions.begin()), datagram.received, rtt);
   // Only a link that is not up can change its state by a reply.
   if (link.watch.state() != LinkState::up) judge_due_ = std::min(judge_due_, datagram.received);
   if (settled.outcome == ProbeSession::Outcome::late) {

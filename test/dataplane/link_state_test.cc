@@ -16,13 +16,14 @@ constexpr std::uint32_t kAll = 0xf;
 
 // A watch of four ports, judged every 100 ms; the ports in `talking` answer each time.
 struct Watch {
-  LinkWatch watch{4, kDetection, kStart};
+  LinkWatch watch{4, kDetection, Nanos(0), kStart};
   Instant now = kStart;
+  Nanos rtt{0};
 
   LinkState tick(std::uint32_t talking, std::uint32_t steady = 0, Nanos step = milliseconds(100)) {
     now = now + step;
     for (std::uint32_t port = 0; port < 4; ++port) {
-      if ((talking >> port & 1U) != 0) watch.heard(port, now);
+      if ((talking >> port & 1U) != 0) watch.heard(port, now, rtt);
     }
     watch.judge(now, steady);
     return watch.state();
@@ -99,6 +100,26 @@ TEST(LinkWatch, AStallIsNoSilence) {
   EXPECT_FALSE(w.watch.judge(w.now, 0));
   EXPECT_EQ(w.run(2, 0), LinkState::up);
   EXPECT_EQ(w.run(1, 0), LinkState::down);  // a full detection time after the stall
+}
+
+TEST(LinkWatch, IsNotJudgedBeforeAReplyCouldCome) {
+  LinkWatch watch(2, kDetection, seconds(1), kStart);
+  EXPECT_EQ(watch.next_judgement(), kStart + seconds(1) + kDetection);
+  EXPECT_FALSE(watch.judge(kStart + seconds(1), 0));
+  watch.heard(0, kStart + milliseconds(900), milliseconds(800));
+  EXPECT_EQ(watch.next_judgement(), kStart + milliseconds(800) + kDetection);
+  EXPECT_TRUE(watch.judge(kStart + milliseconds(1100), 0));
+  EXPECT_EQ(watch.state(), LinkState::degraded) << "the other port had its time too";
+}
+
+TEST(LinkWatch, AStallIsFollowedByARoundTrip) {
+  Watch w;
+  w.rtt = milliseconds(500);
+  w.run(8, kAll);
+  w.now = w.now + seconds(2);
+  w.watch.rearm(w.now);
+  EXPECT_EQ(w.run(7, 0), LinkState::up);
+  EXPECT_EQ(w.run(1, 0), LinkState::down);
 }
 
 TEST(LinkWatch, AStallBringsNoSilentPortBack) {
@@ -194,9 +215,9 @@ TEST(LinkWatch, IsHeldWhileItAnswersAndOnlyTheHoldOffKeepsItDown) {
 }
 
 TEST(LinkWatch, SaysWhenHeldChanges) {
-  LinkWatch watch(1, kDetection, kStart);
+  LinkWatch watch(1, kDetection, Nanos(0), kStart);
   EXPECT_TRUE(watch.judge(kStart + seconds(1), 0));  // down
-  watch.heard(0, kStart + seconds(2));
+  watch.heard(0, kStart + seconds(2), Nanos(0));
   EXPECT_TRUE(watch.judge(kStart + seconds(2), 1));
   EXPECT_TRUE(watch.held());
   EXPECT_FALSE(watch.judge(kStart + seconds(2) + milliseconds(100), 1));
@@ -229,8 +250,8 @@ TEST(LinkWatch, DegradedAndBackIsNoFlap) {
 }
 
 TEST(LinkWatch, OnePortDecidesAlone) {
-  LinkWatch watch(1, kDetection, kStart);
-  watch.heard(0, kStart + milliseconds(200));
+  LinkWatch watch(1, kDetection, Nanos(0), kStart);
+  watch.heard(0, kStart + milliseconds(200), Nanos(0));
   EXPECT_TRUE(watch.judge(kStart + kDetection, 0));
   EXPECT_EQ(watch.state(), LinkState::up);
   EXPECT_TRUE(watch.judge(kStart + milliseconds(500), 0));

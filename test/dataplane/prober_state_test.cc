@@ -72,10 +72,10 @@ TEST(ProberState, AStallOfOurLoopIsNoVerdict) {
     }
     EXPECT_EQ(network.state(), LinkState::up);
     EXPECT_EQ(network.slot().transitions.load(), 1U) << stall.count();
-    // A cut is still seen, a detection time after the stall.
+    // A cut is still seen, a detection time after a reply could have come.
     cut(network);
     network.stall(stall);
-    network.run_for(kDetection - 1ms);
+    network.run_for(network.delay + kDetection - 1ms);
     EXPECT_EQ(network.state(), LinkState::up);
     network.run_for(1ms);
     EXPECT_EQ(network.state(), LinkState::down);
