@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -53,16 +54,22 @@ const char* name_of(telemetry::LinkState state) {
   return "unknown";
 }
 
-// A reader that does not read must not hold up the control thread: what finds no room is lost.
-void write_line(const std::string& line) {
-  pollfd room{STDERR_FILENO, POLLOUT, 0};
-  if (poll(&room, 1, 0) != 1) return;
-  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
-}
+std::atomic<std::uint64_t> lost_lines{0};
 
 Nanos unix_now() { return std::chrono::system_clock::now().time_since_epoch(); }
 
+// A reader that does not read must not hold up the control thread: what finds no room is lost.
+void write_line(std::string line) {
+  pollfd room{STDERR_FILENO, POLLOUT, 0};
+  if (poll(&room, 1, 0) != 1) return count_lost_line();
+  if (const std::uint64_t lost = lost_lines.exchange(0); lost != 0)
+    line.insert(0, log_line("lines_lost", {{"count", std::to_string(lost)}}, unix_now()));
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, line.data(), line.size());
+}
+
 }  // namespace
+
+void count_lost_line() { ++lost_lines; }
 
 std::string log_line(std::string_view event, const std::vector<LogField>& fields, Nanos unix_time) {
   std::string line = "{\"time\":";

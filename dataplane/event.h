@@ -40,8 +40,11 @@ using LogField = std::pair<std::string_view, std::string>;
                                    Nanos unix_time);
 [[nodiscard]] std::string log_line(const Event& event, Nanos unix_time);
 
-// Writes the line to standard error in one piece, with the wall clock's time.
+// Writes the line to standard error in one piece, with the wall clock's time. One that finds no room is lost;
+// the next one that does is preceded by a line that says how many were: "lines_lost".
 void write_log(std::string_view event, const std::vector<LogField>& fields);
 void write_log(const Event& event);
+// Another line is lost: its event never came to be written.
+void count_lost_line();
 
 }  // namespace perigee

@@ -241,7 +241,8 @@ void Worker::report_neighbors() {
 
 // A full ring loses the line, never a packet: the state itself is in the telemetry.
 void Worker::report(const Event& event) {
-  if (wiring_.events.push(event)) wiring_.wake_control();
+  if (!wiring_.events.push(event)) return count_lost_line();
+  wiring_.wake_control();
 }
 
 // How long nobody looked at the ports, sleep not counted: what a packet may have waited because of us.

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <string>
 
 namespace perigee {
 namespace {
@@ -48,7 +50,7 @@ TEST(Event, EveryKindSaysWhatChanged) {
 }
 
 // It would hang here: a line is a wait for a reader that may never come.
-TEST(WriteLog, LosesALineThatFindsNoRoom) {
+TEST(WriteLog, LosesALineThatFindsNoRoomAndSaysSo) {
   std::array<int, 2> ends{};
   ASSERT_EQ(pipe2(ends.data(), O_NONBLOCK), 0);
   const std::array<char, 4096> filling{};
@@ -58,7 +60,16 @@ TEST(WriteLog, LosesALineThatFindsNoRoom) {
   const int stderr_before = dup(STDERR_FILENO);
   dup2(ends[1], STDERR_FILENO);
   write_log("something_happened", {});
+  count_lost_line();
+  std::string read_back(2U << 20U, '\0');
+  EXPECT_GT(read(ends[0], read_back.data(), read_back.size()), 0);
+  write_log("something_else", {});
+  const ssize_t size = read(ends[0], read_back.data(), read_back.size());
   dup2(stderr_before, STDERR_FILENO);
+  read_back.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  const std::size_t lost = read_back.find(R"("event":"lines_lost","count":"2"})");
+  EXPECT_NE(lost, std::string::npos);
+  EXPECT_NE(read_back.find("something_else", lost), std::string::npos);
   for (const int descriptor : {stderr_before, ends[0], ends[1]}) close(descriptor);
 }
 
