@@ -14,6 +14,34 @@ void let_go(std::unordered_map<std::uint32_t, Place>& places, std::uint32_t id, 
   if (found != places.end() && found->second == place) places.erase(found);
 }
 
+// Gives slots to the endpoints of one table: which hold what is looked at once, by the first that needs one.
+class SlotGiver {
+ public:
+  explicit SlotGiver(std::span<telemetry::EndpointSlot> slots) : slots_(slots) {}
+
+  // The slot that has this id, else a free one; null: there is none.
+  telemetry::EndpointSlot* give(EndpointId id) {
+    if (held_.empty()) {
+      for (telemetry::EndpointSlot& slot : slots_) {
+        if (const std::uint32_t holder = slot.id.load(std::memory_order_relaxed); holder != 0)
+          held_[holder] = &slot;
+      }
+    }
+    if (const auto found = held_.find(id.value); found != held_.end()) return found->second;
+    while (next_ < slots_.size() && slots_[next_].id.load(std::memory_order_relaxed) != 0) ++next_;
+    if (next_ == slots_.size()) return nullptr;
+    telemetry::EndpointSlot& slot = slots_[next_];
+    slot.id.store(id.value, std::memory_order_release);
+    held_[id.value] = &slot;
+    return &slot;
+  }
+
+ private:
+  std::span<telemetry::EndpointSlot> slots_;
+  std::unordered_map<std::uint32_t, telemetry::EndpointSlot*> held_;  // by id
+  std::size_t next_ = 0;
+};
+
 }  // namespace
 
 FlowEnds::FlowEnds(std::array<IpAddress, kMaxKnownSnatAddresses>& snat, const SnatPorts& ports,
@@ -62,18 +90,45 @@ void FlowEnds::adopt_snat(const ServingTable& table) {
   }
 }
 
-void FlowEnds::adopt_endpoints(const ServingTable& table) {
+// Endpoints that the table does not have, or has at another address.
+void FlowEnds::forget_unless_in(const ServingTable& table) {
+  std::vector<telemetry::EndpointSlot*> left;
   for (Place place = 0; place < static_cast<Place>(endpoints_.size()); ++place) {
     KnownEndpoint& known = endpoints_[place];
     known.index = table::kNone;
     const std::uint32_t index = known.id.none() ? table::kNone : table.endpoint_index(known.id);
     const bool same = index != table::kNone && table.endpoint(index).address == known.address &&
                       table.endpoint(index).port == known.port;
-    if (!same && known.flows == 0) forget_endpoint(place);
+    if (known.id.none()) continue;
+    if (same) {
+      endpoint_places_[known.id.value] = place;
+      continue;
+    }
     // The same name at another address is another endpoint: the old one's flows are reset.
-    if (!same && !known.id.none()) let_go(endpoint_places_, known.id.value, place);
-    if (same) endpoint_places_[known.id.value] = place;
+    let_go(endpoint_places_, known.id.value, place);
+    if (known.flows != 0) continue;
+    if (known.slot != nullptr) left.push_back(known.slot);
+    forget_endpoint(place);
   }
+  if (!left.empty()) free_slots(left);
+}
+
+// Of those that were left, the ones that no other endpoint has: two of one name have the same.
+void FlowEnds::free_slots(const std::vector<telemetry::EndpointSlot*>& left) {
+  std::vector<bool> has(slots_.size());
+  for (const KnownEndpoint& known : endpoints_)
+    if (known.slot != nullptr) has[static_cast<std::size_t>(known.slot - slots_.data())] = true;
+  for (telemetry::EndpointSlot* slot : left) {
+    if (has[static_cast<std::size_t>(slot - slots_.data())]) continue;
+    slot->id.store(0, std::memory_order_release);
+    slot->flows_created.store(0, std::memory_order_relaxed);
+    slot->flows.store(0, std::memory_order_relaxed);
+  }
+}
+
+void FlowEnds::adopt_endpoints(const ServingTable& table) {
+  forget_unless_in(table);
+  SlotGiver slots(slots_);
   endpoint_of_index_.assign(table.table().endpoints.size(), kNoPlace);
   for (std::uint32_t index = 0; index < table.table().endpoints.size(); ++index) {
     const table::Endpoint& record = table.table().endpoints[index];
@@ -90,7 +145,7 @@ void FlowEnds::adopt_endpoints(const ServingTable& table) {
     known.index = index;
     known.accepts_new = record.accepts_new != 0;
     known.told_to_reset = record.reset_established != 0;
-    if (known.slot == nullptr) known.slot = give_slot(id);
+    if (known.slot == nullptr) known.slot = slots.give(id);
   }
 }
 
@@ -109,7 +164,9 @@ void FlowEnds::adopt_services(const ServingTable& table) {
       }
     }
     let_go(service_places_, known.id.value, place);
-    if (known.flows == 0) known = {};
+    if (known.flows != 0) continue;
+    known = {};
+    free_services_.push_back(place);
   }
   service_of_index_.assign(table.table().services.size(), kNoPlace);
   for (std::uint32_t index = 0; index < table.table().services.size(); ++index) {
@@ -119,12 +176,13 @@ void FlowEnds::adopt_services(const ServingTable& table) {
     Place place = kNoPlace;
     if (found != service_places_.end()) {
       place = found->second;
+    } else if (!free_services_.empty()) {
+      place = free_services_.back();
+      free_services_.pop_back();
     } else {
-      const auto free = std::find_if(services_.begin(), services_.end(),
-                                     [](const KnownService& known) { return known.id.none(); });
-      place = static_cast<Place>(free - services_.begin());
-      if (place == kMaxKnownServices) continue;  // until flows of old ones have ended
-      if (free == services_.end()) services_.emplace_back();
+      if (services_.size() == kMaxKnownServices) continue;  // until flows of old ones have ended
+      place = static_cast<Place>(services_.size());
+      services_.emplace_back();
     }
     service_places_[record.id] = place;
     service_of_index_[index] = place;
@@ -155,9 +213,11 @@ void FlowEnds::make_lines(const ServingTable& table) {
 }
 
 Place FlowEnds::free_endpoint() {
-  const auto free = std::find_if(endpoints_.begin(), endpoints_.end(),
-                                 [](const KnownEndpoint& known) { return known.id.none(); });
-  if (free != endpoints_.end()) return static_cast<Place>(free - endpoints_.begin());
+  if (!free_endpoints_.empty()) {
+    const Place place = free_endpoints_.back();
+    free_endpoints_.pop_back();
+    return place;
+  }
   if (endpoints_.size() == kMaxKnownEndpoints) return kNoPlace;
   endpoints_.emplace_back();
   lines_.emplace_back();
@@ -165,33 +225,12 @@ Place FlowEnds::free_endpoint() {
 }
 
 void FlowEnds::forget_endpoint(Place place) {
-  KnownEndpoint& known = endpoints_[place];
-  if (known.id.none()) return;
-  let_go(endpoint_places_, known.id.value, place);
   for (std::unique_ptr<SnatLine>& line : lines_[place]) {
     if (line) line->clear(*rests_);
     line.reset();
   }
-  const bool shared = std::any_of(endpoints_.begin(), endpoints_.end(), [&](const KnownEndpoint& other) {
-    return &other != &known && other.slot == known.slot;
-  });
-  if (known.slot != nullptr && !shared) {
-    known.slot->id.store(0, std::memory_order_release);
-    known.slot->flows_created.store(0, std::memory_order_relaxed);
-    known.slot->flows.store(0, std::memory_order_relaxed);
-  }
-  known = {};
-}
-
-telemetry::EndpointSlot* FlowEnds::give_slot(EndpointId id) {
-  telemetry::EndpointSlot* free = nullptr;
-  for (telemetry::EndpointSlot& slot : slots_) {
-    const std::uint32_t holder = slot.id.load(std::memory_order_relaxed);
-    if (holder == id.value) return &slot;
-    if (holder == 0 && free == nullptr) free = &slot;
-  }
-  if (free != nullptr) free->id.store(id.value, std::memory_order_release);
-  return free;
+  endpoints_[place] = {};
+  free_endpoints_.push_back(place);
 }
 
 Place FlowEnds::find_service(ServiceId id) const {

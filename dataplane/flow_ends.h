@@ -110,7 +110,8 @@ class FlowEnds {
   void make_lines(const ServingTable& table);
   Place free_endpoint();
   void forget_endpoint(Place place);
-  telemetry::EndpointSlot* give_slot(EndpointId id);
+  void forget_unless_in(const ServingTable& table);
+  void free_slots(const std::vector<telemetry::EndpointSlot*>& left);
 
   std::array<IpAddress, kMaxKnownSnatAddresses>* snat_;
   SnatPorts ports_;
@@ -119,7 +120,8 @@ class FlowEnds {
   std::uint32_t seed_;
 
   std::vector<KnownEndpoint> endpoints_;
-  std::vector<Lines> lines_;  // by endpoint place
+  std::vector<Place> free_endpoints_, free_services_;  // that were others' before
+  std::vector<Lines> lines_;                           // by endpoint place
   ReplyLines replies_;
   std::vector<KnownService> services_;
   std::unordered_map<std::uint32_t, Place> endpoint_places_, service_places_;  // by id

@@ -330,5 +330,26 @@ TEST(ForwardReset, DrainedEndpointKeepsItsFlows) {
   EXPECT_EQ(lab.send(ForwardLab::from_client(40000, kAck, 1001, 5001, {1})).destination(), syn.destination());
 }
 
+TEST(Adopt, EndpointsThatGoGiveTheirSlotsBack) {
+  ForwardLab lab;  // with 8 slots
+  lab.establish(40000);
+  table::Table records = lab_table();
+  for (std::uint32_t change = 1; change <= 4; ++change) {
+    for (table::Endpoint& endpoint : records.endpoints) endpoint.id += 1000;
+    lab.adopt(records);
+  }
+  std::set<std::uint32_t> held;
+  for (const telemetry::EndpointSlot& slot : lab.endpoints)
+    if (const std::uint32_t id = slot.id.load(); id != 0) held.insert(id);
+  EXPECT_EQ(held.size(), records.endpoints.size() + 1) << "and the one that still has a flow";
+  for (const table::Endpoint& endpoint : records.endpoints) EXPECT_TRUE(held.contains(endpoint.id));
+  lab.sweep(std::chrono::seconds(20));  // the flow was reset
+  lab.adopt(records);
+  held.clear();
+  for (const telemetry::EndpointSlot& slot : lab.endpoints)
+    if (const std::uint32_t id = slot.id.load(); id != 0) held.insert(id);
+  EXPECT_EQ(held.size(), records.endpoints.size());
+}
+
 }  // namespace
 }  // namespace perigee::test
