@@ -43,28 +43,26 @@ ControlService::ControlService(asio::io_context& io, ControlLoop loop, PolicyFil
       checker_(io.get_executor(), log),
       timer_(io) {}
 
-void ControlService::start() {
+bool ControlService::start() {
   PolicyStatus status;
   status.file = file_.path();
   loop_.set_policy_status(status);
-  auto text = file_.read();
-  if (!text) {
-    rejected({text.error().text()});
-  } else if (auto candidate = parse(std::move(*text), file_.path()); !candidate) {
+  auto candidate = from_file();
+  if (!candidate) {
     rejected(candidate.error());
-  } else {
-    adopt(*candidate);
-    record_reload(true, {});
+    return false;
   }
+  adopt(*candidate);
+  record_reload(true, {});
   tick();
   asio::co_spawn(io_, tick_forever(), kOrEnd);
+  return true;
 }
 
 asio::awaitable<void> ControlService::tick_forever() {
   auto due = std::chrono::steady_clock::now();
   while (true) {
-    const Nanos period = loop_.policy() ? loop_.policy()->steering.tick : Policy::Steering{}.tick;
-    due += period;
+    due += loop_.policy()->steering.tick;
     const auto now = std::chrono::steady_clock::now();
     if (due < now) due = now;  // after a stall, ticks are not made up for
     timer_.expires_at(due);
@@ -84,17 +82,13 @@ void ControlService::let_go() { *changing_ = held_ = false; }
 void ControlService::tick() {
   if (held_) return;
   std::vector<EndpointHealth> health = checker_.report();
-  if (routing_ != nullptr && loop_.policy()) {
+  if (routing_ != nullptr) {
     const auto rtts = routing_->connection_rtts(*loop_.policy());
     for (std::size_t i = 0; i < rtts.size() && i < health.size(); ++i)
       if (rtts[i]) health[i].connection_rtt = std::min(health[i].connection_rtt.value_or(*rtts[i]), *rtts[i]);
   }
   loop_.tick(monotonic_now(), std::move(health));
   checker_.set_dataplane_alive(loop_.dataplane_alive());
-  if (!loop_.policy()) {
-    if (routing_ != nullptr) routing_->follow(no_policy_, Route{});
-    return;
-  }
   checker_.set_ways(ways_to_endpoints(*loop_.policy(), loop_.telemetry()));
   if (routing_ != nullptr) routing_->follow(loop_.policy(), *loop_.decided());
 }
@@ -130,6 +124,12 @@ boost::system::result<ControlService::Candidate, std::vector<std::string>> Contr
                    std::move(*check_tls)};
 }
 
+boost::system::result<ControlService::Candidate, std::vector<std::string>> ControlService::from_file() {
+  auto text = file_.read();
+  if (!text) return std::vector{text.error().text()};
+  return parse(std::move(*text), file_.path());
+}
+
 asio::awaitable<Change> ControlService::apply(std::string text, std::string name) {
   co_await wait_for_turn();
   const Turn turn(changing_);
@@ -145,9 +145,7 @@ asio::awaitable<Change> ControlService::apply(std::string text, std::string name
 asio::awaitable<Change> ControlService::reload() {
   co_await wait_for_turn();
   const Turn turn(changing_);
-  auto text = file_.read();
-  if (!text) co_return rejected({text.error().text()});
-  auto candidate = parse(std::move(*text), file_.path());
+  auto candidate = from_file();
   if (!candidate) co_return rejected(candidate.error());
   auto work = change(std::move(*candidate), false);
   co_return co_await std::move(work);
@@ -157,7 +155,7 @@ asio::awaitable<Change> ControlService::change(Candidate candidate, bool replace
   const ControlLoop::InForce before = loop_.in_force();
   const CheckTls check_tls_before = check_tls_;
   const std::vector<EndpointHealth> known = checker_.report();
-  if (before.policy && !(before.policy->admin == candidate.policy->admin)) {
+  if (!(before.policy->admin == candidate.policy->admin)) {
     log_.write(LogLevel::warning, "admin_addresses_need_restart");
   }
   const std::string loaded_before = loop_.policy_status().loaded_at;
@@ -167,7 +165,7 @@ asio::awaitable<Change> ControlService::change(Candidate candidate, bool replace
   if (outcome.result != ChangeResult::refused) co_return outcome;
 
   check_tls_ = check_tls_before;
-  checker_.follow(before.policy ? *before.policy : Policy{}, check_tls_);
+  checker_.follow(*before.policy, check_tls_);
   checker_.recall(known);
   loop_.put_back(before);
   if (replaced_file) {

@@ -43,9 +43,9 @@ class ControlService {
   ControlService(boost::asio::io_context& io, ControlLoop loop, PolicyFile file, const Log& log,
                  Nanos acknowledge_within = kAcknowledgeWithin, Routing* routing = nullptr);
 
-  // Loads the configured file and begins to tick. A file that is missing or invalid leaves the gateway
-  // without a policy (logged, counted, not ready), until an apply or reload brings one.
-  void start();
+  // Loads the configured file and begins to tick. False: it is missing or invalid, as was logged, each error
+  // with its place.
+  [[nodiscard]] bool start();
 
   // Validates `text` (`name` is used in messages), replaces the configured file, loads it, and waits for the
   // data plane. Must run on this service's io_context.
@@ -74,6 +74,7 @@ class ControlService {
   void tick();
   boost::asio::awaitable<void> wait_for_turn();
   boost::system::result<Candidate, std::vector<std::string>> parse(std::string text, const std::string& name);
+  boost::system::result<Candidate, std::vector<std::string>> from_file();
   boost::asio::awaitable<Change> change(Candidate candidate, bool replaced_file);
   boost::asio::awaitable<Change> acknowledged(std::uint64_t revision);
   Change rejected(std::vector<std::string> errors);
@@ -87,7 +88,6 @@ class ControlService {
   PolicyFile file_;
   const Log& log_;
   Routing* routing_;
-  const std::shared_ptr<const Policy> no_policy_ = std::make_shared<const Policy>();
   Nanos acknowledge_within_;
   HealthChecker checker_;
   CheckTls check_tls_;  // of the policy in force

@@ -256,13 +256,13 @@ ExitStatus run(const Arguments& arguments) {
   AdminServer server(
       admin_io, [&admin](AdminRequest request) { return admin.handle(std::move(request)); }, log);
 
-  service.start();
-  const auto& policy = service.loop().policy();
-  if (before) {  // without a policy it would serve less than the one before, which then goes on
-    if (!policy) return cannot_start("the policy is invalid");
-    if (auto ready = before->ready(); !ready) return cannot_start(ready.error().text());
+  if (!service.start()) {  // the table stays, and with --handover the gateway before goes on
+    cannot_start("the policy is invalid");
+    return kInvalid;
   }
-  if (auto opened = listen(server, policy ? policy->admin : Policy::Admin{}, log); !opened)
+  if (before)
+    if (auto ready = before->ready(); !ready) return cannot_start(ready.error().text());
+  if (auto opened = listen(server, service.loop().policy()->admin, log); !opened)
     return cannot_start(opened.error().text());
   ThisGateway gateway(service, routing, server, admin_io);
   HandoverServer handover(control_io, gateway, log);

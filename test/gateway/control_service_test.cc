@@ -19,7 +19,7 @@ class ControlServiceTest : public testing::Test {
     auto loop = ControlLoop::open(around_.places(), log_, cell_);
     service_.emplace(io_, std::move(loop.value()), PolicyFile(around_.policy_file()), log_,
                      acknowledge_within);
-    service_->start();
+    started_ = service_->start();
   }
 
   // Runs `work` beside a data plane that does `behave` all the time.
@@ -47,6 +47,7 @@ class ControlServiceTest : public testing::Test {
   SnapshotCell cell_;
   asio::io_context io_;
   std::optional<ControlService> service_;
+  bool started_ = false;
 };
 
 TEST_F(ControlServiceTest, StartsWithThePolicyAndPublishes) {
@@ -68,18 +69,15 @@ TEST_F(ControlServiceTest, WhatATickThrowsIsNotLost) {
   EXPECT_THROW(run_until([] { return false; }), std::runtime_error);
 }
 
-TEST_F(ControlServiceTest, StartsWithoutAPolicyAndGetsOneByApply) {
+TEST_F(ControlServiceTest, DoesNotStartWithoutAGoodPolicy) {
   start();
-  EXPECT_FALSE(cell_.load()->policy_status.last_reload_successful);
-  EXPECT_EQ(cell_.load()->policy, nullptr);
-  EXPECT_EQ(not_ready_reasons(*cell_.load(), monotonic_now()).front(), "no policy is loaded");
-  FakeDataplane dataplane(around_);
-  const Change change = run(service_->apply(policy_text(), "new.yaml"), [&] {
-    if (cell_.load()->table) dataplane.accept(monotonic_now());
-    dataplane.beat(monotonic_now());
-  });
-  EXPECT_EQ(change.result, ChangeResult::accepted) << change.reason;
-  EXPECT_EQ(Surroundings::contents(around_.policy_file()), policy_text());
+  EXPECT_FALSE(started_);
+  EXPECT_EQ(lines_.count("policy_error"), 1) << lines_.text();
+  around_.write_policy(policy_text("nonsense: 1\nmore: 2\n"));
+  EXPECT_FALSE(service_->start());
+  EXPECT_EQ(lines_.count("policy_error"), 3) << lines_.text();
+  around_.write_policy(policy_text());
+  EXPECT_TRUE(service_->start());
 }
 
 TEST_F(ControlServiceTest, ABadReloadLeavesAllAsItWas) {
@@ -108,6 +106,7 @@ TEST_F(ControlServiceTest, APolicyWhoseChecksCannotBeMadeIsInvalid) {
   const std::string plain = "10.3.1.1:8000";
   text.replace(text.find(plain), plain.size(),
                plain + ", health: {type: https}, tls: {ca: /nonexistent.pem}");
+  around_.write_policy(policy_text());
   start();
   const Change change = run(service_->apply(text, "mine.yaml"), [] {});
   EXPECT_EQ(change.result, ChangeResult::invalid);

@@ -136,6 +136,15 @@ TEST_F(GatewayProgramTest, ChecksAPolicyAndLeaves) {
   EXPECT_EQ(sh(kProgram + " --policy x --table-dir /none --telemetry-dir /none").status, 1);
 }
 
+TEST_F(GatewayProgramTest, LeavesWithAllErrorsOfAPolicyItCannotStartWith) {
+  around_.write_policy(policy("nonsense: 1\nmore: 2\n"));
+  const Ran bad = sh("timeout 60 " + kProgram + " --policy " + around_.policy_file() + " --table-dir " +
+                     around_.table_directory() + " --telemetry-dir " + around_.telemetry_directory());
+  EXPECT_EQ(bad.status, 2);
+  EXPECT_NE(bad.output.find(":18:1: nonsense"), std::string::npos) << bad.output;
+  EXPECT_NE(bad.output.find(":19:1: more"), std::string::npos) << bad.output;
+}
+
 TEST_F(GatewayProgramTest, ServesReadersAndIsReadyOnceTheDataPlaneIs) {
   around_.write_policy(policy());
   start();
