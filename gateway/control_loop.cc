@@ -121,6 +121,8 @@ void ControlLoop::put_back(InForce before) {
   policy_ = std::move(before.policy);
   text_ = std::move(before.text);
   route_ = std::move(before.route);
+  for (auto& [service, counts] : before.switches)  // a counter never goes back
+    if (const auto now = switches_.find(service); now != switches_.end()) counts = now->second;
   switches_ = std::move(before.switches);
   table_error_.clear();
   ++revision_;

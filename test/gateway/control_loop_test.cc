@@ -212,5 +212,20 @@ TEST_F(ControlLoopTest, ATableThatCannotBeWrittenIsAReasonNotToBeReady) {
   EXPECT_FALSE(cell_.load()->table);
 }
 
+TEST_F(ControlLoopTest, ARefusedPolicysSwitchesStayCounted) {
+  ControlLoop loop = open();
+  FakeDataplane dataplane(around_);
+  adopt(loop, policy_text());
+  turn(loop, dataplane, 10ms, 50ms);
+  const ControlLoop::InForce before = loop.in_force();
+  adopt(loop, policy_text("steering: {hold: 0s}\n"));
+  for (int i = 0; i < 50 && first_endpoint() != "per-1"; ++i) turn(loop, dataplane, 90ms, 5ms);
+  ASSERT_EQ(first_endpoint(), "per-1");
+  const auto counted = loop.in_force().switches;
+  ASSERT_NE(counted, before.switches);
+  loop.put_back(before);
+  EXPECT_EQ(loop.in_force().switches, counted) << "a counter never goes back";
+}
+
 }  // namespace
 }  // namespace perigee::gateway::test
