@@ -7,10 +7,10 @@
 
 namespace perigee {
 
-// How long a worker looks at its ports before it sleeps: after client traffic, which comes in more than one
-// packet (to fall asleep and be woken costs more than this, and the next packet would pay it), and after a
-// packet of our own, whose burst has a few more.
-inline constexpr Nanos kLookAfterTraffic = std::chrono::microseconds(50);
+// How long a worker looks at its ports before it sleeps: after client traffic, and after a packet of our own,
+// whose burst has a few more. To look longer spares the next packet a waking, but where clients or endpoints
+// share the CPU they wait for it: 50 us doubled their p99 (`scripts/bench dataplane --part paths`).
+inline constexpr Nanos kLookAfterTraffic = std::chrono::microseconds(5);
 inline constexpr Nanos kLookAfterOwn = std::chrono::microseconds(3);
 inline constexpr Nanos kShortestStep = std::chrono::microseconds(50);
 inline constexpr Nanos kLongestStep = std::chrono::milliseconds(1);
