@@ -82,7 +82,7 @@ void Worker::answer_test(Item& item) {
   rte_pktmbuf_adj(buffer, static_cast<std::uint16_t>(start));
   rte_pktmbuf_trim(buffer, static_cast<std::uint16_t>(buffer->pkt_len - size));
   tally_.count(telemetry::Verdict::local);
-  // T3 is in it: nothing may delay it now.
+  // T3 is in it: nothing may delay it now but the packets of its burst.
   sender_.send_stamped(buffer, *back, packet.received);
 }
 
