@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -324,10 +325,6 @@ class DiscoverTest : public HealthCheckerTest {
     const std::lock_guard lock(mutex_);
     listed_ = answer;
   }
-  [[nodiscard]] int asked() {
-    const std::lock_guard lock(mutex_);
-    return asked_;
-  }
   [[nodiscard]] std::optional<std::vector<std::string>> absent() const {
     return discovering_.report().front().absent_models;
   }
@@ -335,7 +332,7 @@ class DiscoverTest : public HealthCheckerTest {
   HealthChecker discovering_{io_.get_executor(), log_, 100ms};
   std::mutex mutex_;
   std::string listed_ = http_response("200 OK", R"({"data":[{"id":"phi"}]})");
-  int asked_ = 0;
+  std::atomic<int> asked_ = 0;
   const ScriptedEndpoint endpoint_{[this](const Socket& client) {
     const std::string request = client.read_until("\r\n\r\n");
     const std::lock_guard lock(mutex_);
@@ -366,13 +363,13 @@ TEST_F(DiscoverTest, WhatCannotBeReadChangesNothingUntilItCountsAsDeclared) {
   discovering_.follow(policy_, {});
   ASSERT_TRUE(run_until([&] { return absent().has_value(); }));
   list(http_response("401 Unauthorized", R"({"data":[{"id":"phi"}]})"));
-  const int before = asked();
-  ASSERT_TRUE(run_until([&] { return asked() > before + 1; }));
+  const int before = asked_;
+  ASSERT_TRUE(run_until([&] { return asked_ > before + 1; }));
   EXPECT_EQ(absent(), std::vector<std::string>{"phi"});
   ASSERT_TRUE(run_until([&] { return !absent(); }));
   list("HTTP/1.1 200 OK\r\n\r\n" + std::string(kMaxCheckResponse + 1, ' ') + R"({"data":[]})");
-  const int later = asked();
-  ASSERT_TRUE(run_until([&] { return asked() > later + 2; }));
+  const int later = asked_;
+  ASSERT_TRUE(run_until([&] { return asked_ > later + 2; }));
   EXPECT_FALSE(absent()) << "too large";
 }
 
