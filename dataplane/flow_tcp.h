@@ -23,6 +23,10 @@ namespace perigee {
   return load_be32(packet.transport() + 4);
 }
 
+[[nodiscard]] inline std::uint32_t tcp_acknowledgement(const Packet& packet) {
+  return load_be32(packet.transport() + 8);
+}
+
 // A segment from the client that is not a SYN of a new connection, or one from the endpoint, is about to be
 // forwarded: takes its sequence and phase over.
 void track_client_segment(FlowEntry& flow, const Packet& packet);

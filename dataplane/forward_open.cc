@@ -38,10 +38,12 @@ void Forwarder::Impl::open_flow(Forwarding& item, const Lookup& lookup, const Fl
   if (share.at_limit(key.client)) return refuse(item, DropReason::snat_share, service.silent, now);
   const FlowTick tick = flow_tick(now);
   if (flows.crowded()) trim_openings();
-  if (flows.full() && !give_up_half_open(tick, kNoPlace))
+  // Datagrams take no handshake's place: a flood of them can be forged as well, and never gives way.
+  if (flows.full() && !(tcp && give_up_half_open(tick, kNoPlace)))
     return refuse(item, DropReason::flow_table_full, service.silent, now);
   std::optional<Port> port = take_port(rendezvous, *place, packet.protocol, tick);
-  if (!port && give_up_half_open(tick, *place)) port = take_port(rendezvous, *place, packet.protocol, tick);
+  if (!port && tcp && give_up_half_open(tick, *place))
+    port = take_port(rendezvous, *place, packet.protocol, tick);
   if (!port) return refuse(item, DropReason::snat_exhausted, service.silent, now);
 
   const std::uint32_t slot = flows.reserve(lookup.hash);

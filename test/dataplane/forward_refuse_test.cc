@@ -147,6 +147,34 @@ TEST(HalfOpen, WhoWaitsLongestGoesFirst) {
   EXPECT_FALSE(goes_on(lab, 1));
 }
 
+// Who forges the client's address never sees what the endpoint sent.
+TEST(HalfOpen, WhatAcknowledgesNothingOfTheEndpointOpensNothing) {
+  ForwardLab lab(lab_table(), 3);
+  const Outcome acked = lab.send(ForwardLab::from_client(1, kSyn, 1000));
+  EXPECT_TRUE(lab.send(ForwardLab::from_endpoint(acked, kSyn | kAck, 5000, 1001)).sent());
+  EXPECT_TRUE(lab.send(ForwardLab::from_client(1, kAck, 1001, 5002)).sent());
+  const Outcome ended = lab.send(ForwardLab::from_client(2, kSyn, 1000));
+  EXPECT_TRUE(lab.send(ForwardLab::from_endpoint(ended, kSyn | kAck, 5000, 1001)).sent());
+  EXPECT_TRUE(lab.send(ForwardLab::from_client(2, kFin | kAck, 1001, 77)).sent());
+  lab.send(ForwardLab::from_client(3, kSyn, 1000));
+  lab.send(ForwardLab::from_client(3, kFin, 1001));
+  flood(lab, 3);
+  EXPECT_EQ(lab.worker.half_open_given_up.load(), 3U);
+}
+
+TEST(HalfOpen, DatagramsTakeNoHandshakesPlace) {
+  table::Table records = lab_table();
+  records.services[1] = records.services[0];
+  records.services[1].id = id_from_name<ServiceId>("datagrams").value;
+  records.services[1].protocol = kUdp;
+  ForwardLab lab(records, 1);
+  const Outcome waits = lab.send(ForwardLab::from_client(1, kSyn, 1000));
+  FrameSpec datagram = ForwardLab::from_client(2, 0, 0);
+  datagram.protocol = kUdp;
+  EXPECT_EQ(lab.send(datagram).result.reason, DropReason::flow_table_full);
+  EXPECT_TRUE(lab.send(ForwardLab::from_endpoint(waits, kSyn | kAck, 5000, 1001)).sent());
+}
+
 TEST(HalfOpen, AFlowInThePlaceOfAnEndedOneIsNotTakenForIt) {
   ForwardLab lab(lab_table(), 2);
   const Outcome ended = lab.send(ForwardLab::from_client(1, kSyn, 1000));
