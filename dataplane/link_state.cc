@@ -19,13 +19,16 @@ LinkWatch::LinkWatch(std::uint32_t ports, Nanos detection, Nanos longest, Instan
 
 void LinkWatch::heard(std::uint32_t port, Instant received, Nanos rtt) {
   heard_[port] = std::max(heard_[port], received);
+  stalls_[port] = 0;
   rtt_ = rtt;
 }
 
 void LinkWatch::rearm(Instant now) {
   start_ = std::max(start_, now);
   for (std::uint32_t port = 0; port < ports_; ++port) {
-    if ((silent_ >> port & 1U) == 0) heard_[port] = std::max(heard_[port], now + rtt_);
+    if ((silent_ >> port & 1U) != 0 || stalls_[port] == kMostStalls) continue;
+    ++stalls_[port];
+    heard_[port] = std::max(heard_[port], now + rtt_);
   }
 }
 

@@ -14,6 +14,7 @@ class LinkWatch {
  public:
   static constexpr Nanos kFirstHoldOff = std::chrono::seconds(1);
   static constexpr Nanos kLongestHoldOff = std::chrono::seconds(60);
+  static constexpr std::uint8_t kMostStalls = 3;
   static constexpr Nanos kStable = std::chrono::minutes(5);  // up for so long forgets earlier flaps
 
   // `ports` (1..kMaxProbePorts) are watched from `start` on; `detection` is M times the interval. No reply
@@ -22,7 +23,9 @@ class LinkWatch {
 
   // A valid reply, in time or late, came at `received`, `rtt` after its probe.
   void heard(std::uint32_t port, Instant received, Nanos rtt);
-  // Our own loop stalled until `now`: silence up to now says nothing about the link.
+  // Our own loop stalled until `now`: silence up to now says nothing about the link. Without a reply in
+  // between it has said nothing kMostStalls times, or a loop that stalls again and again would hide a dead
+  // link.
   void rearm(Instant now);
   // Judges. Call it only when every reply received before `now` was handed to heard(). `steady`: bit per port
   // that has its run of good replies. True: the state changed, or held().
@@ -49,7 +52,8 @@ class LinkWatch {
   Nanos rtt_;  // of the last reply
   Instant start_;
   std::array<Instant, table::kMaxProbePorts> heard_{};
-  std::uint32_t silent_ = 0;  // bit per port
+  std::array<std::uint8_t, table::kMaxProbePorts> stalls_{};  // since the last reply
+  std::uint32_t silent_ = 0;                                  // bit per port
   telemetry::LinkState state_ = telemetry::LinkState::unknown;
   Instant since_;
   Instant up_since_;       // when it last left unknown or down for up or degraded

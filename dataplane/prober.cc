@@ -171,7 +171,8 @@ Prober::Verdict Prober::on_reply(const stamp::Datagram& datagram) {
     bump(slot.duplicate);
     return Verdict::duplicate;
   }
-  link.watch.heard(static_cast<std::uint32_t>(session - link.sessions.begin()), datagram.received, rtt);
+  link.watch.heard(static_cast<std::uint32_t>(session - link.sessions.begin()), datagram.received,
+                   std::min(rtt, nanos(link.record.loss_deadline_ns)));
   // Only a link that is not up can change its state by a reply.
   if (link.watch.state() != LinkState::up) judge_due_ = std::min(judge_due_, datagram.received);
   if (settled.outcome == ProbeSession::Outcome::late) {

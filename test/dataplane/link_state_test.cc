@@ -122,6 +122,24 @@ TEST(LinkWatch, AStallIsFollowedByARoundTrip) {
   EXPECT_EQ(w.run(1, 0), LinkState::down);
 }
 
+TEST(LinkWatch, StallAfterStallHidesNoDeadLink) {
+  Watch w;
+  w.run(4, kAll);
+  for (int stall = 0; stall < 10; ++stall) {
+    w.now = w.now + kDetection / 2;
+    w.watch.rearm(w.now);
+    w.watch.judge(w.now, 0);
+    EXPECT_EQ(w.watch.state(), stall < 4 ? LinkState::up : LinkState::down) << stall;
+  }
+  Watch alive;
+  alive.run(4, kAll);
+  for (int stall = 0; stall < 10; ++stall) {
+    alive.now = alive.now + kDetection / 2;
+    alive.watch.rearm(alive.now);
+    EXPECT_EQ(alive.run(1, kAll), LinkState::up);
+  }
+}
+
 TEST(LinkWatch, AStallBringsNoSilentPortBack) {
   Watch w;
   w.run(4, 0x7);
