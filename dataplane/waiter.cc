@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <ctime>
 
 namespace perigee {
@@ -54,7 +55,12 @@ bool Waiter::wait(Nanos timeout, Instant now) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
   const timespec limit{seconds.count(), (timeout - seconds).count()};
   std::array<epoll_event, kEvents> events;
-  const int count = epoll_pwait2(epoll_.get(), events.data(), kEvents, &limit, nullptr);
+  int count = epoll_pwait2(epoll_.get(), events.data(), kEvents, &limit, nullptr);
+  // Linux before 5.11, or a filter of system calls that does not know it: to the millisecond then.
+  if (count < 0 && (errno == ENOSYS || errno == EPERM)) {
+    const auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(timeout);
+    count = epoll_wait(epoll_.get(), events.data(), kEvents, static_cast<int>(milliseconds.count()));
+  }
 
   bool failed = false;
   for (int i = 0; i < count; ++i) {
