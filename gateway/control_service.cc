@@ -115,11 +115,11 @@ boost::system::result<ControlService::Candidate, std::vector<std::string>> Contr
     return errors;
   }
   auto policy = std::make_shared<const Policy>(std::move(*parsed));
-  if (routing_ != nullptr) {
-    if (auto errors = routing_->prepare(policy); !errors.empty()) return errors;
-  }
   auto check_tls = load_check_tls(*policy);
   if (!check_tls) return check_tls.error();
+  if (routing_ != nullptr) {  // last: it opens new listeners
+    if (auto errors = routing_->prepare(policy); !errors.empty()) return errors;
+  }
   return Candidate{std::move(policy), std::make_shared<const std::string>(std::move(text)),
                    std::move(*check_tls)};
 }

@@ -19,7 +19,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto kAsTuple = asio::as_tuple(asio::use_awaitable);
-constexpr int kListingCounts = 6;      // times discover_every
+constexpr int kListingCounts = 6;      // times discover_every,
+constexpr int kChecksCount = 3;        // and times the interval of checks, after which it is asked for
 constexpr double kFirstWithin = 0.25;  // of the interval: soon, but not all at once
 
 }  // namespace
@@ -89,8 +90,11 @@ void HealthChecker::follow(const Policy& policy, const CheckTls& tls) {
   watches_ = std::move(next);
   for (std::size_t i = 0; i < watches_.size(); ++i) {
     Watch& watch = *watches_[i];
+    if (watch.endpoint.discover.empty()) {
+      watch.health.absent_models.reset();
+      continue;
+    }
     auto expected = expected_models(policy, i);
-    if (watch.endpoint.discover.empty()) watch.health.absent_models.reset();
     if (watch.expected != expected) watch.discover_at = {};  // what it lists besides was not kept
     watch.expected = std::move(expected);
   }
@@ -106,7 +110,14 @@ void HealthChecker::follow(const Policy& policy, const CheckTls& tls) {
 
 void HealthChecker::recall(const std::vector<EndpointHealth>& known) {
   for (std::size_t i = 0; i < watches_.size() && i < known.size(); ++i) {
-    if (watches_[i]->health.last_at.never()) watches_[i]->health = known[i];
+    EndpointHealth& health = watches_[i]->health;
+    if (health.last_at.never()) health = known[i];
+    if (watches_[i]->endpoint.discover.empty()) {
+      health.absent_models.reset();
+    } else if (!health.absent_models) {
+      health.absent_models = known[i].absent_models;
+      health.listed_at = known[i].listed_at;
+    }
   }
 }
 
@@ -123,8 +134,9 @@ std::vector<EndpointHealth> HealthChecker::report() const {
   for (const auto& watch : watches_) {
     report.push_back(watch->health);
     report.back().connection_rtt = watch->connects.least(now);
-    if (now - watch->health.listed_at > kListingCounts * shared_->discover_every)
-      report.back().absent_models.reset();
+    const Nanos counts =
+        std::max(kListingCounts * shared_->discover_every, kChecksCount * watch->endpoint.health.interval);
+    if (now - watch->health.listed_at > counts) report.back().absent_models.reset();
   }
   return report;
 }
