@@ -56,7 +56,7 @@ TEST(PolicyYaml, TheExampleShowsTheDefaults) {
   EXPECT_EQ(result->router, Policy::Router{});
   EXPECT_EQ(result->listeners.at(0).limits, Policy::Listener::Limits{});
   EXPECT_EQ(result->routed.at(0).models.at(0).timeouts, Policy::Model::Timeouts{});
-  EXPECT_EQ(result->endpoints[0].health, Policy::Health{});
+  EXPECT_EQ(result->endpoints[1].health, Policy::Health{});  // mel-1 is checked by https
   EXPECT_EQ(result->link("syd-per")->probe, Policy::Probe{});
   EXPECT_EQ(result->reflect_rate, Policy{}.reflect_rate);
 }
