@@ -272,8 +272,8 @@ TEST_F(AcceptanceTest, L7_21_ResidencyHoldsInEveryAttempt) {
 TEST_F(AcceptanceTest, L7_22_AttemptsAreBoundedAndTheClientLearnsWhenToComeBack) {
   std::atomic<int> asked = 0;
   const auto busy = [&](Peer& peer) {
-    for (; !peer.read_message().empty(); ++asked)
-      peer.send(json_answer("{}", asked % 2 == 0 ? 429 : 503, "Retry-After: 7\r\n"));
+    while (!peer.read_message().empty())
+      peer.send(json_answer("{}", asked++ % 2 == 0 ? 429 : 503, "Retry-After: 7\r\n"));
   };
   std::list<ScriptedEndpoint> endpoints;
   std::vector<std::uint16_t> ports;
