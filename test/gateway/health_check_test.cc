@@ -329,7 +329,7 @@ class DiscoverTest : public HealthCheckerTest {
     return discovering_.report().front().absent_models;
   }
   // The executor runs both; this one asks often.
-  HealthChecker discovering_{io_.get_executor(), log_, 100ms};
+  HealthChecker discovering_{io_.get_executor(), log_, 300ms};
   std::mutex mutex_;
   std::string listed_ = http_response("200 OK", R"({"data":[{"id":"phi"}]})");
   std::atomic<int> asked_ = 0;
