@@ -38,7 +38,7 @@ class Sender {
   // A packet with the time of its departure in it, so it waits for nothing but the next flush(); false: its
   // neighbour is not known, or the device did not take it, as is counted. A sender with `alone` calls the
   // device for each, and its time is exact; otherwise the packets of a burst share the call, which for a
-  // software port is most of their cost, and each leaves some 10 us after the one before.
+  // software port is most of their cost, and each leaves after the one before: by microseconds there.
   bool send_stamped(rte_mbuf* packet, const Egress& egress, Instant now);
   // An ARP message to `destination` on a segment; `message` is what arp.h built.
   void send_arp(std::span<const std::uint8_t> message, std::uint16_t port, std::uint16_t vlan,

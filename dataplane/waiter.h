@@ -40,7 +40,7 @@ class Waiter {
 
   std::vector<Waited> waited_;  // by port
   Descriptor wake_;
-  // Not poll(), which asks every port at every call: half the price of a sleep with five ports.
+  // Not poll(), which asks every port at every call.
   Descriptor epoll_;
   std::size_t left_alone_ = 0;  // ports
   bool waits_on_all_ = true;

@@ -188,18 +188,29 @@ TEST(HalfOpen, AFlowInThePlaceOfAnEndedOneIsNotTakenForIt) {
   EXPECT_FALSE(lab.send(ForwardLab::from_endpoint(waits, kSyn | kAck, 5000, 1001)).sent());
 }
 
+// One endpoint, and of its ports one worker's of sixteen.
+constexpr std::uint32_t kFewPorts = 4096;
+
+struct FewPortsLab : ForwardLab {
+  FewPortsLab() : ForwardLab(records(), 6000) {
+    options.worker = 15;
+    options.worker_count = 16;
+    open();
+  }
+  static table::Table records() {
+    table::Table records = lab_table();
+    records.settings.snat_share_percent = 100;
+    records.candidates = {{1, 0, kSydMelA, 100}};
+    records.tiers = {{0, 1}, {0, 0}};
+    return records;
+  }
+};
+
 TEST(HalfOpen, GivesWayWhereTheEndpointsPortsAreShort) {
-  table::Table records = lab_table();
-  records.settings.snat_share_percent = 100;
-  records.candidates = {{1, 0, kSydMelA, 100}};
-  records.tiers = {{0, 1}, {0, 0}};
-  ForwardLab lab(records, 6000);
-  lab.options.worker = 15;
-  lab.options.worker_count = 16;
-  lab.open();
-  flood(lab, 4096 + 100);
+  FewPortsLab lab;
+  flood(lab, kFewPorts + 100);
   EXPECT_EQ(lab.worker.half_open_given_up.load(), 100U);
-  EXPECT_EQ(lab.worker.flows.load(), 4096U);
+  EXPECT_EQ(lab.worker.flows.load(), kFewPorts);
 }
 
 TEST(Refuse, ShareOfOneClientPrefix) {
@@ -221,15 +232,8 @@ TEST(Refuse, ShareOfOneClientPrefix) {
 }
 
 TEST(Refuse, SnatPortsExhausted) {
-  table::Table records = lab_table();
-  records.settings.snat_share_percent = 100;
-  records.candidates = {{1, 0, kSydMelA, 100}};
-  records.tiers = {{0, 1}, {0, 0}};
-  ForwardLab lab(records, 6000);
-  lab.options.worker = 15;
-  lab.options.worker_count = 16;
-  lab.open();
-  for (std::uint32_t i = 0; i < 4096; ++i) {
+  FewPortsLab lab;
+  for (std::uint32_t i = 0; i < kFewPorts; ++i) {
     FrameSpec spec = ForwardLab::from_client(static_cast<std::uint16_t>(i + 1), kSyn, 1);
     const Outcome outcome = lab.send(spec);
     ASSERT_TRUE(outcome.sent());
