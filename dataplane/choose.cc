@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "dataplane/rendezvous.h"
+#include "contract/rendezvous.h"
 
 namespace perigee {
 

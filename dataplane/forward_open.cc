@@ -5,7 +5,7 @@
 #include "dataplane/choose.h"
 #include "dataplane/flow_tcp.h"
 #include "dataplane/forward_state.h"
-#include "dataplane/rendezvous.h"
+#include "contract/rendezvous.h"
 #include "dataplane/rewrite.h"
 
 namespace perigee {

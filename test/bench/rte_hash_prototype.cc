@@ -10,7 +10,7 @@
 #include <stdexcept>
 
 #include "dataplane/flow_tcp.h"
-#include "dataplane/rendezvous.h"
+#include "contract/rendezvous.h"
 #include "dataplane/rewrite.h"
 
 namespace perigee::bench {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The rendezvous choice once more, written from its definition in dataplane/rendezvous.h alone.
+"""The rendezvous choice once more, written from its definition in contract/rendezvous.h alone.
 
 Prints rendezvous.txt, which rendezvous_test.cc compares with. Only integers: Python's have no limit, so the
 masks below are all of the arithmetic that is modulo 2^64.

@@ -1,4 +1,4 @@
-#include "dataplane/rendezvous.h"
+#include "contract/rendezvous.h"
 
 #include <array>
 #include <bit>

@@ -1,0 +1,94 @@
+#include "steering/learned_costs.h"
+
+#include <algorithm>
+
+namespace perigee {
+namespace {
+
+constexpr double kEnoughSamples = 5;   // to speak for its peers
+constexpr double kTokenMemory = 256;   // requests, of the ratio
+constexpr double kPromptMemory = 256;  // requests, of the mean prompt
+constexpr double kPriorRequests = 4;   // that the ratio's prior counts as, of 1000 tokens each
+constexpr double kPriorPrompt = 1000;
+
+}  // namespace
+
+void LearnedCosts::add(const ServiceSample& sample, const ServiceTerms& prior, Instant now) {
+  Pool& pool = pools_[sample.pool];
+  const ServiceTerms base = peers(pool, sample.endpoint, prior);
+  pool.endpoints[sample.endpoint].add(sample.tokens, sample.took, base, now);
+  const double kept = 1 - 1 / kPromptMemory;
+  pool.prompt = pool.prompt * kept + sample.tokens;
+  pool.requests = pool.requests * kept + 1;
+}
+
+void LearnedCosts::add(const TokenSample& sample) {
+  if (sample.tokens == 0 || sample.octets == 0) return;
+  Pool& pool = pools_[sample.pool];
+  const double kept = 1 - 1 / kTokenMemory;
+  pool.octets = pool.octets * kept + static_cast<double>(sample.octets);
+  pool.tokens = pool.tokens * kept + static_cast<double>(sample.tokens);
+}
+
+const ServiceEstimate* LearnedCosts::find(EndpointId endpoint, ServiceId pool) const {
+  const auto found = pools_.find(pool);
+  if (found == pools_.end()) return nullptr;
+  const auto estimate = found->second.endpoints.find(endpoint);
+  return estimate == found->second.endpoints.end() ? nullptr : &estimate->second;
+}
+
+ServiceTerms LearnedCosts::peers(const Pool& pool, EndpointId except, const ServiceTerms& prior) {
+  double count = 0, fixed = 0, slope = 0;
+  for (const auto& [id, estimate] : pool.endpoints) {
+    if (id == except || estimate.samples() < kEnoughSamples) continue;
+    const ServiceTerms terms = estimate.terms(prior);
+    fixed += static_cast<double>(terms.fixed.count());
+    slope += terms.ns_per_token;
+    ++count;
+  }
+  if (count == 0) return prior;
+  return {Nanos(static_cast<std::int64_t>(fixed / count)), slope / count};
+}
+
+ServiceTerms LearnedCosts::service(EndpointId endpoint, ServiceId pool, const ServiceTerms& prior) const {
+  const auto found = pools_.find(pool);
+  if (found == pools_.end()) return prior;
+  const ServiceTerms base = peers(found->second, endpoint, prior);
+  const auto estimate = found->second.endpoints.find(endpoint);
+  return estimate == found->second.endpoints.end() ? base : estimate->second.terms(base);
+}
+
+Instant LearnedCosts::refreshed(EndpointId endpoint, ServiceId pool) const {
+  const ServiceEstimate* estimate = find(endpoint, pool);
+  return estimate == nullptr ? Instant{} : estimate->refreshed();
+}
+
+double LearnedCosts::samples(EndpointId endpoint, ServiceId pool) const {
+  const ServiceEstimate* estimate = find(endpoint, pool);
+  return estimate == nullptr ? 0 : estimate->samples();
+}
+
+double LearnedCosts::octets_per_token(ServiceId pool) const {
+  const auto found = pools_.find(pool);
+  if (found == pools_.end()) return kOctetsPerToken;
+  const double tokens = found->second.tokens + kPriorRequests * kPriorPrompt;
+  const double octets = found->second.octets + kPriorRequests * kPriorPrompt * kOctetsPerToken;
+  return std::clamp(octets / tokens, kLeastRatio, kMostRatio);
+}
+
+double LearnedCosts::mean_prompt(ServiceId pool) const {
+  const auto found = pools_.find(pool);
+  return found == pools_.end() || found->second.requests == 0 ? 0
+                                                              : found->second.prompt / found->second.requests;
+}
+
+void LearnedCosts::keep(const std::vector<ServiceId>& pools, const std::vector<EndpointId>& endpoints) {
+  const auto has = [](const auto& all, auto id) {
+    return std::find(all.begin(), all.end(), id) != all.end();
+  };
+  std::erase_if(pools_, [&](const auto& pool) { return !has(pools, pool.first); });
+  for (auto& [id, pool] : pools_)
+    std::erase_if(pool.endpoints, [&](const auto& endpoint) { return !has(endpoints, endpoint.first); });
+}
+
+}  // namespace perigee

@@ -1,0 +1,66 @@
+// What requests taught about endpoints: service times per (endpoint, pool), octets per token per pool. A
+// plain value of its one owner; the router's threads send it samples.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "contract/units.h"
+#include "steering/service_estimate.h"
+
+namespace perigee {
+
+// A request that met no queue, at its first event: of a stream, with data.
+struct ServiceSample {
+  EndpointId endpoint;
+  ServiceId pool;
+  double tokens = 0;  // of its prompt, as estimated when it was sent
+  Nanos took{0};      // without the network
+  friend bool operator==(const ServiceSample&, const ServiceSample&) = default;
+};
+
+// A request whose endpoint said how many tokens its prompt had.
+struct TokenSample {
+  ServiceId pool;
+  std::uint64_t octets = 0;  // of its body
+  std::uint64_t tokens = 0;
+  friend bool operator==(const TokenSample&, const TokenSample&) = default;
+};
+
+class LearnedCosts {
+ public:
+  static constexpr double kOctetsPerToken = 4;  // before anything is known; English prose in JSON
+  static constexpr double kLeastRatio = 0.25, kMostRatio = 64;
+
+  void add(const ServiceSample& sample, const ServiceTerms& prior, Instant now);
+  void add(const TokenSample& sample);
+
+  // Of an endpoint that was not seen yet: as its peers in the pool, or else the prior.
+  [[nodiscard]] ServiceTerms service(EndpointId endpoint, ServiceId pool, const ServiceTerms& prior) const;
+  // When the last sample came; never: there was none.
+  [[nodiscard]] Instant refreshed(EndpointId endpoint, ServiceId pool) const;
+  [[nodiscard]] double samples(EndpointId endpoint, ServiceId pool) const;
+  [[nodiscard]] double octets_per_token(ServiceId pool) const;
+  [[nodiscard]] double mean_prompt(ServiceId pool) const;  // tokens; 0: nothing was seen
+
+  // Forgets what is of no pool here, so that it is bounded by the policy.
+  void keep(const std::vector<ServiceId>& pools, const std::vector<EndpointId>& endpoints);
+
+ private:
+  struct Pool {
+    double octets = 0, tokens = 0;  // decayed sums
+    double prompt = 0, requests = 0;
+    std::map<EndpointId, ServiceEstimate> endpoints;
+  };
+  [[nodiscard]] const ServiceEstimate* find(EndpointId endpoint, ServiceId pool) const;
+  // Of the others in the pool that were seen often enough: their mean.
+  [[nodiscard]] static ServiceTerms peers(const Pool& pool, EndpointId except, const ServiceTerms& prior);
+
+  std::map<ServiceId, Pool> pools_;
+};
+
+}  // namespace perigee
