@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <bit>
 
+#include "contract/rendezvous.h"
 #include "dataplane/choose.h"
 #include "dataplane/flow_tcp.h"
 #include "dataplane/forward_state.h"
-#include "contract/rendezvous.h"
 #include "dataplane/rewrite.h"
 
 namespace perigee {

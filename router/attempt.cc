@@ -10,6 +10,7 @@ namespace {
 
 // Of a body without a length, framed at a time: it is a copy.
 constexpr std::size_t kMaxChunk = 64U << 10U;
+constexpr int kNoWait = 8;  // a wait of less than this part of the service is none
 constexpr Nanos kHealthLook = std::chrono::seconds(1);  // how often, while nothing comes
 
 std::optional<Nanos> retry_after_of(const Head& head) {
@@ -66,6 +67,8 @@ Task<AttemptEnd> Attempt::run(bool fresh) {
     end_.reason = connection.error().text();
     co_return std::move(end_);
   }
+  started_ = thread_.loop.now();
+  whole_ = !fresh && body_.complete();
   endpoint_.emplace(std::move(*connection), thread_.endpoint_scratch);
   open_ = endpoint_->reused();
   wait_for(Waiting::connect, thread_.loop.now() + task_.timeouts.connect);
@@ -262,11 +265,22 @@ bool Attempt::receive() {
     }
     const bool last = piece.state == EndpointExchange::State::end;
     const bool good = last ? relay_.finish(piece.payload, now) : relay_.put(piece.payload, now);
+    if (!began_ && relay_.has_event()) answer_began(now);
     if (relay_.committed()) begun();
     if (!good) return endpoint_broke(relay_.fault());
     if (last) return finish_answer();
   }
   return false;
+}
+
+// Its first event or octet of another body. What a stream took that was not expected to wait is what the
+// endpoint takes.
+void Attempt::answer_began(Instant now) {
+  began_ = true;
+  task_.in_flight.answer_began();
+  const CostTerms& cost = task_.cost;
+  if (!whole_ || !relay_.event_stream() || !cost.network || cost.wait > cost.service / kNoWait) return;
+  thread_.samples->service.put({task_.endpoint.id, task_.pool, task_.tokens, now - started_ - *cost.network});
 }
 
 // Something of the answer went to the client: nothing is tried again, and a trial of the breaker is over. It
@@ -330,7 +344,9 @@ bool Attempt::finish_answer() {
                     last_chunk_ == task_.chunked;
   if (auto stream = endpoint_->take_reusable(); stream != nullptr && sent) {
     stream->bind(nullptr);
-    thread_.pool.release(task_.endpoint.target, std::move(stream));
+    const bool grown = body_.size() > kInitialWindow;  // else it cannot have
+    const std::uint32_t window = grown ? stream->window() : kInitialWindow;
+    thread_.pool.release(task_.endpoint.target, std::move(stream), window);
   }
   endpoint_.reset();
   return end(AttemptEnd::Kind::answered, end_.result, "");

@@ -7,6 +7,7 @@
 
 #include "router/breaker.h"
 #include "router/endpoint_exchange.h"
+#include "router/in_flight.h"
 #include "router/relay.h"
 #include "router/task.h"
 #include "router/thread_context.h"
@@ -21,20 +22,6 @@ enum class Waiting : std::uint8_t {
   first_event,
   next_event,
   client_takes
-};
-
-// A request counts as in flight at its endpoint from before its first octet to after its last, on every path.
-class InFlight {
- public:
-  explicit InFlight(EndpointCounters& counters) : counters_(counters) {
-    counters_.in_flight.fetch_add(1, std::memory_order_relaxed);
-  }
-  ~InFlight() { counters_.in_flight.fetch_sub(1, std::memory_order_relaxed); }
-  InFlight(const InFlight&) = delete;
-  InFlight& operator=(const InFlight&) = delete;
-
- private:
-  EndpointCounters& counters_;
 };
 
 struct AttemptEnd {
@@ -59,6 +46,7 @@ struct AttemptEnd {
 struct AttemptTask {
   const RouterSnapshot::Endpoint& endpoint;
   BreakerPermit& permit;
+  InFlight& in_flight;
   const Policy::Router::Breaker& breaker;
   std::optional<std::uint32_t> absent_id;  // to remember a 404 by; none: it is the client's
   Policy::Model::Timeouts timeouts;
@@ -69,6 +57,10 @@ struct AttemptTask {
   Instant total_deadline;
   Nanos sse_keep_alive{0};  // 0: no comments of ours
   bool panic = false;       // chosen although its health speaks against it: that is no news
+  // What it was expected to cost, for whom.
+  ServiceId pool;
+  double tokens = 0;  // of its prompt
+  CostTerms cost;
 };
 
 class Attempt {
@@ -86,6 +78,7 @@ class Attempt {
   bool push();
   void frame_chunk();
   bool receive();
+  void answer_began(Instant now);
   void begun();
   bool judge_status();
   bool finish_answer();
@@ -112,6 +105,9 @@ class Attempt {
   Instant commented_;  // the last comment of ours, or the beginning of the request
   Waiting waiting_ = Waiting::connect;
   Instant due_;  // its time limit
+  Instant started_;
+  bool whole_ = false;  // the body was there when it started
+  bool began_ = false;  // the answer
   bool open_ = false;
   bool progress_ = false;      // in this turn
   std::size_t head_sent_ = 0;  // octets of task_.head

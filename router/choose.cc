@@ -3,12 +3,18 @@
 #include <algorithm>
 
 #include "router/breaker.h"
+#include "steering/request_cost.h"
 
 namespace perigee::router {
 namespace {
 
 constexpr std::uint32_t kFullyWarm = 1000;  // thousandths
 constexpr std::uint32_t kColdest = 100;     // a tenth: enough to be seen, too little to be flooded
+constexpr std::uint64_t kUsualHead = 512;   // octets, of a request to an endpoint
+constexpr double kFastest = 1000;           // ns a token: no engine works off a million of them in a second
+// At least, for each failure that counts: an endpoint that refuses in a millisecond costs more than a slow
+// one.
+constexpr Nanos kFailureCost = std::chrono::milliseconds(250);
 
 std::uint32_t effective_weight(std::uint32_t weight, Instant warming_since, Nanos slow_start, Instant now) {
   std::uint32_t share = kFullyWarm;
@@ -19,21 +25,49 @@ std::uint32_t effective_weight(std::uint32_t weight, Instant warming_since, Nano
   return weight * share;  // at most 65535 * 1000
 }
 
+CostTerms cost_of(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
+                  const RouterSnapshot::Candidate& candidate, const ChoiceRequest& request,
+                  const EndpointPool* connections, std::uint32_t failures, Instant now) {
+  const RouterSnapshot::Endpoint& endpoint = snapshot.endpoints[candidate.endpoint];
+  const EndpointCounters& counters = *endpoint.counters;
+  CostTerms out;
+  if (endpoint.cost.known()) {
+    ConnectionSeen connection;
+    if (connections != nullptr) connection = connections->seen(endpoint.target, now);
+    const std::uint32_t rounds = round_trips(connection, kUsualHead + request.octets);
+    out.network =
+        rounds * (*endpoint.cost.rtt + endpoint.cost.declared) + endpoint.cost.policy + endpoint.cost.loss;
+  }
+  out.service = candidate.service.of(request.tokens);
+  QueueSeen queue;
+  queue.outstanding = static_cast<double>(counters.tokens_waiting.load(std::memory_order_relaxed));
+  queue.outstanding_streamed =
+      static_cast<double>(counters.tokens_waiting_streamed.load(std::memory_order_relaxed));
+  queue.mean_prompt = pool.mean_prompt;
+  out.wait = expected_wait(queue, 1e9 / std::max(candidate.service.ns_per_token, kFastest));
+  out.penalty = failures * std::max(out.service, kFailureCost);
+  return out;
+}
+
 Contender contender_of(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
                        const RouterSnapshot::Candidate& candidate, const ChoiceRequest& request,
-                       Instant now) {
+                       const EndpointPool* connections, Instant now) {
   const RouterSnapshot::Endpoint& endpoint = snapshot.endpoints[candidate.endpoint];
   const EndpointCounters& counters = *endpoint.counters;
   const std::uint64_t breaker = counters.breaker.load(std::memory_order_relaxed);
   const std::uint32_t in_flight = counters.in_flight.load(std::memory_order_relaxed);
+  const std::uint32_t failures = breaker_failures(breaker, snapshot.settings.breaker, now);
   Contender out;
+  out.endpoint = endpoint.id;
   out.tier = candidate.tier;
   out.full = candidate.standing == Standing::full || (endpoint.capacity && in_flight >= *endpoint.capacity);
   out.unhealthy = candidate.standing == Standing::unhealthy;
   out.breaker_open = !breaker_admits(breaker, now);
-  out.load = in_flight + 1 + kFailureLoad * breaker_failures(breaker, snapshot.settings.breaker, now);
+  out.stale = now - candidate.refreshed > snapshot.settings.choice.refresh_after;
+  out.load = in_flight + 1 + kFailureLoad * failures;
   out.weight = effective_weight(candidate.weight, {counters.warming_since.load(std::memory_order_relaxed)},
                                 snapshot.settings.slow_start, now);
+  out.cost = cost_of(snapshot, pool, candidate, request, connections, failures, now);
   const Instant retry_after{counters.retry_after.load(std::memory_order_relaxed)};
   const auto place = request.among == nullptr ? std::nullopt : request.among->place_of(candidate.endpoint);
   if (place && request.among->ordered) out.tier = *place;
@@ -54,35 +88,6 @@ Contender contender_of(const RouterSnapshot& snapshot, const RouterSnapshot::Poo
   return out;
 }
 
-// What comes first in the order of choice, least first: what speaks against it, then its tier.
-std::uint32_t order_of(const Contender& contender) {
-  const std::uint32_t against =
-      (contender.unhealthy ? 4U : 0U) | (contender.breaker_open ? 2U : 0U) | (contender.full ? 1U : 0U);
-  return against << 8U | contender.tier;
-}
-
-Verdict verdict_of(const Contender& contender) {
-  if (contender.unhealthy) return Verdict::unhealthy;
-  if (contender.breaker_open) return Verdict::breaker_open;
-  return contender.full ? Verdict::full : Verdict::behind;
-}
-
-// Of the candidates `among`, whose weights sum up to `total`: one in proportion to weight.
-std::uint8_t drawn(std::uint32_t random, std::span<const Contender> contenders,
-                   std::span<const std::uint8_t> among, std::uint64_t total) {
-  std::uint64_t point =
-      std::uint64_t{random} * total >> 32U;  // total is below 2^32: 64 weights of 65535 * 1000
-  for (const std::uint8_t index : among.first(among.size() - 1)) {
-    if (point < contenders[index].weight) return index;
-    point -= contenders[index].weight;
-  }
-  return among.back();
-}
-
-bool heavier(const Contender& a, const Contender& b) {
-  return std::uint64_t{a.load} * b.weight > std::uint64_t{b.load} * a.weight;
-}
-
 // The finalizer of splitmix64: every bit of the result depends on every bit of the input.
 std::uint64_t mixed(std::uint64_t value) {
   value = (value ^ value >> 30U) * 0xbf58476d1ce4e5b9U;
@@ -98,18 +103,6 @@ constexpr std::uint64_t until_of(std::uint64_t word) { return word & 0xffffffffU
 std::uint64_t seconds_of(Instant now) { return static_cast<std::uint64_t>(now.ns) / 1'000'000'000; }
 
 }  // namespace
-
-const char* name_of(Verdict verdict) {
-  constexpr std::array<const char*, 13> kNames = {
-      "chosen",      "lost",         "not_drawn", "behind", "full",  "breaker_open",    "unhealthy",
-      "retry_after", "model_absent", "residency", "barred", "tried", "pinned_elsewhere"};
-  return kNames[static_cast<std::size_t>(verdict)];
-}
-
-const char* name_of(Rule rule) {
-  constexpr std::array<const char*, 4> kNames = {"only_one", "less_load", "same_drawn", "nothing_left"};
-  return kNames[static_cast<std::size_t>(rule)];
-}
 
 std::optional<std::uint8_t> EndpointList::place_of(std::uint16_t endpoint) const {
   for (std::size_t i = 0; i < count; ++i)
@@ -128,57 +121,23 @@ bool ChoiceRequest::has_tried(std::uint16_t endpoint) const {
 }
 
 std::span<const Contender> contend(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
-                                   const ChoiceRequest& request, Instant now, std::span<Contender> out) {
+                                   const ChoiceRequest& request, const EndpointPool* connections, Instant now,
+                                   std::span<Contender> out) {
   const std::size_t count = std::min(pool.candidates.size(), out.size());
   for (std::size_t i = 0; i < count; ++i)
-    out[i] = contender_of(snapshot, pool, pool.candidates[i], request, now);
+    out[i] = contender_of(snapshot, pool, pool.candidates[i], request, connections, now);
   return out.first(count);
 }
 
-Decision choose(std::span<const Contender> contenders, Draw draw) {
-  Decision out;
-  out.count = static_cast<std::uint8_t>(std::min(contenders.size(), out.verdicts.size()));
-  std::uint32_t least = ~std::uint32_t{0};
-  for (std::size_t i = 0; i < out.count; ++i) {
-    const Contender& contender = contenders[i];
-    if (contender.barrier == Verdict::chosen)
-      least = std::min(least, order_of(contender));
-    else if (!contender.retry_at.never() && (out.retry_at.never() || contender.retry_at < out.retry_at))
-      out.retry_at = contender.retry_at;
-  }
-  std::array<std::uint8_t, kMaxServiceEndpoints> best{};
-  std::size_t best_count = 0;
-  std::uint64_t total = 0;
-  for (std::size_t i = 0; i < out.count; ++i) {
-    const Contender& contender = contenders[i];
-    if (contender.barrier != Verdict::chosen) {
-      out.verdicts[i] = contender.barrier;
-    } else if (order_of(contender) == least) {
-      out.verdicts[i] = Verdict::not_drawn;
-      best[best_count++] = static_cast<std::uint8_t>(i);
-      total += contender.weight;
-    } else {
-      out.verdicts[i] = verdict_of(contender);
-    }
-  }
-  if (best_count == 0) return out;
-  const auto among = std::span<const std::uint8_t>(best).first(best_count);
-  const std::uint8_t first = drawn(draw.first, contenders, among, total);
-  const std::uint8_t second = drawn(draw.second, contenders, among, total);
-  const bool swap = heavier(contenders[first], contenders[second]);
-  out.candidate = swap ? second : first;
-  out.verdicts[swap ? first : second] = Verdict::lost;
-  out.verdicts[*out.candidate] = Verdict::chosen;
-  out.rule = best_count == 1 ? Rule::only_one : first == second ? Rule::same_drawn : Rule::less_load;
-  out.panic = contenders[*out.candidate].unhealthy || contenders[*out.candidate].breaker_open;
-  return out;
-}
-
 Decision choose(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
-                const ChoiceRequest& request, Instant now, Draw draw) {
-  std::array<Contender, kMaxServiceEndpoints> contenders;  // written before it is read
-  Decision out = choose(contend(snapshot, pool, request, now, contenders), draw);
-  if (out.candidate) out.endpoint = pool.candidates[*out.candidate].endpoint;
+                const ChoiceRequest& request, const EndpointPool* connections, Instant now,
+                std::uint64_t random) {
+  std::array<Contender, kMaxServiceEndpoints> room;  // written before it is read
+  const auto contenders = contend(snapshot, pool, request, connections, now, room);
+  Decision out{choose(contenders, snapshot.settings.choice, {random, request.prefix}), {}, {}};
+  if (!out.candidate) return out;
+  out.endpoint = pool.candidates[*out.candidate].endpoint;
+  out.cost = contenders[*out.candidate].cost;
   return out;
 }
 

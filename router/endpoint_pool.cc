@@ -5,6 +5,13 @@
 #include <utility>
 
 namespace perigee::router {
+namespace {
+
+// The kernel lets the window of an idle connection shrink after a retransmission time-out, which is no
+// shorter (RFC 9293 section 3.8.1 by way of Linux's 200 ms; RFC 5681 section 4.1).
+constexpr Nanos kWindowKept = std::chrono::milliseconds(200);
+
+}  // namespace
 
 EndpointPool::EndpointPool(Loop& loop, PoolLimits limits)
     : loop_(loop),
@@ -40,7 +47,8 @@ Result<PooledStream> EndpointPool::open(const EndpointTarget& target, Signal& si
   return PooledStream{std::move(*stream), false};
 }
 
-void EndpointPool::release(const EndpointTarget& target, std::unique_ptr<Stream> stream) {
+void EndpointPool::release(const EndpointTarget& target, std::unique_ptr<Stream> stream,
+                           std::uint32_t window) {
   if (limits_.total == 0) return;
   Endpoint& endpoint = endpoints_.try_emplace(target.key, Endpoint{{}, limits_.idle}).first->second;
   if (endpoint.idle.size() >= limits_.per_endpoint) {
@@ -52,9 +60,19 @@ void EndpointPool::release(const EndpointTarget& target, std::unique_ptr<Stream>
   stream->want_read(true);
   // Something unread, or the end, is there already: looked at with the others.
   if (stream->readable()) signal_.raise();
-  endpoint.idle.push_back({std::move(stream), target.tls, target.address, target.port, loop_.now()});
+  endpoint.idle.push_back({std::move(stream), target.tls, target.address, target.port, loop_.now(), window});
   ++idle_;
   sweep_by(loop_.now() + limit_of(endpoint));
+}
+
+ConnectionSeen EndpointPool::seen(const EndpointTarget& target, Instant now) const {
+  ConnectionSeen out{false, target.tls != nullptr, kInitialWindow};
+  const auto found = endpoints_.find(target.key);
+  if (found == endpoints_.end() || found->second.idle.empty()) return out;
+  const Idle& last = found->second.idle.back();
+  out.open = true;
+  if (now - last.since < kWindowKept) out.window = std::max(last.window, kInitialWindow);
+  return out;
 }
 
 void EndpointPool::close_all() {

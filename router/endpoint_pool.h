@@ -16,6 +16,7 @@
 #include "router/stream.h"
 #include "router/task.h"
 #include "router/tls.h"
+#include "steering/request_cost.h"
 
 namespace perigee::router {
 
@@ -51,10 +52,15 @@ class EndpointPool {
   [[nodiscard]] Result<PooledStream> open(const EndpointTarget& target, Signal& signal);
   // Takes back an open connection with nothing unread, after its response ended. One not to be used again is
   // simply destroyed instead.
-  void release(const EndpointTarget& target, std::unique_ptr<Stream> stream);
+  // `window`: its congestion window in octets.
+  void release(const EndpointTarget& target, std::unique_ptr<Stream> stream,
+               std::uint32_t window = kInitialWindow);
   // Closes what is idle, and keeps nothing from now on: drain.
   void close_all();
   void change(PoolLimits limits) { limits_ = limits; }
+
+  // The connection that acquire() would give now, but for one that its endpoint closed meanwhile.
+  [[nodiscard]] ConnectionSeen seen(const EndpointTarget& target, Instant now) const;
 
   [[nodiscard]] std::size_t idle() const { return idle_; }
   [[nodiscard]] const PoolCounters& counters() const { return counters_; }
@@ -66,6 +72,7 @@ class EndpointPool {
     IpAddress address;
     std::uint16_t port = 0;
     Instant since;
+    std::uint32_t window = kInitialWindow;  // octets
   };
   struct Endpoint {
     std::vector<Idle> idle;  // oldest first

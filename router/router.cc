@@ -101,8 +101,8 @@ std::vector<Error> Router::prepare(const std::shared_ptr<const Policy>& policy, 
 }
 
 std::vector<Error> Router::open_listeners(const Policy& policy, const RouterMaterial& material, Instant now) {
-  const auto snapshot =
-      std::make_shared<const RouterSnapshot>(make_snapshot(policy, Route{}, material, snapshot_.get(), now));
+  const auto snapshot = std::make_shared<const RouterSnapshot>(
+      make_snapshot(policy, Route{}, material, learned_, snapshot_.get(), now));
   std::vector<std::shared_ptr<ConnectionLimit>> limits;
   for (const Policy::Listener& listener : policy.listeners) {
     auto& limit = limits_[listener.name];
@@ -158,6 +158,28 @@ void Router::use_limits(const Policy& policy) {
   limits_ = std::move(limits);
 }
 
+void Router::forget(const Policy& policy) {
+  std::vector<ServiceId> pools;
+  std::vector<EndpointId> endpoints;
+  for (const Policy::RoutedService& service : policy.routed) {
+    for (const Policy::Model& model : service.models) {
+      pools.push_back(model.pool.id);
+      if (model.canary) pools.push_back(model.canary->pool.id);
+    }
+  }
+  for (const Policy::Endpoint& endpoint : policy.endpoints) endpoints.push_back(endpoint.id);
+  learned_.keep(pools, endpoints);
+}
+
+// What requests taught since the last time.
+void Router::learn(const Policy& policy, Instant now) {
+  for (const auto& thread : threads_) {
+    while (const auto sample = thread->samples().service.take())
+      learned_.add(*sample, policy.router.service, now);
+    while (const auto sample = thread->samples().tokens.take()) learned_.add(*sample);
+  }
+}
+
 void Router::set_gates(const Policy& policy, const RouterSnapshot& snapshot) {
   for (std::size_t i = 0; i < policy.routed.size(); ++i)
     if (const auto most = policy.routed[i].max_in_flight; most)
@@ -174,10 +196,12 @@ std::vector<Error> Router::publish(const std::shared_ptr<const Policy>& policy, 
     if (!prepared) errors = open_listeners(*policy, next.material, now);
     before_ = std::exchange(in_force_, std::move(next));
     use_limits(*policy);
+    forget(*policy);
   }
+  learn(*policy, now);
   prepared_ = {};
   auto snapshot = std::make_shared<const RouterSnapshot>(
-      make_snapshot(*policy, route, in_force_.material, snapshot_.get(), now));
+      make_snapshot(*policy, route, in_force_.material, learned_, snapshot_.get(), now));
   if (changed) set_gates(*policy, *snapshot);
   for (const RouterSnapshot::Endpoint& endpoint : snapshot->endpoints) {
     const EndpointRoute* judged = route.endpoint(endpoint.id);

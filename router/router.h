@@ -53,6 +53,8 @@ class Router {
   // Of each thread: of each listener of `policy`.
   [[nodiscard]] std::vector<std::vector<std::vector<Descriptor>>> share_inherited(const Policy& policy);
   void use_limits(const Policy& policy);
+  void forget(const Policy& policy);
+  void learn(const Policy& policy, Instant now);
   static void set_gates(const Policy& policy, const RouterSnapshot& snapshot);
 
   SharedCounters shared_;
@@ -65,6 +67,7 @@ class Router {
   Ready in_force_;
   Ready prepared_;
   Ready before_;  // in force before, should the change be taken back
+  LearnedCosts learned_;
   std::vector<Descriptor> inherited_;
   std::map<std::string, std::shared_ptr<ConnectionLimit>> limits_;  // by listener
   mutable std::mutex snapshot_mutex_;  // of the next one, for other threads than the control loop's

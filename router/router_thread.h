@@ -54,6 +54,8 @@ class RouterThread {
   // Copies of its listening sockets, for another process.
   [[nodiscard]] std::future<std::vector<Descriptor>> sockets();
   [[nodiscard]] std::future<ThreadCounters> counters();
+  // For one reader, the control loop.
+  [[nodiscard]] CostSamples& samples() { return *context_.samples; }
 
  private:
   struct Door {

@@ -150,9 +150,7 @@ Task<bool> Session::queue() {
 bool Session::pick() {
   const Instant now = thread_.loop.now();
   for (std::size_t tries = 0; tries <= kMaxTried; ++tries) {
-    const std::uint64_t random = thread_.names.number();
-    decision_ = choose(*snapshot_, *pool_, choice_, now,
-                       {static_cast<std::uint32_t>(random), static_cast<std::uint32_t>(random >> 32U)});
+    decision_ = choose(*snapshot_, *pool_, choice_, &thread_.pool, now, thread_.names.number());
     if (!decision_.endpoint) return false;
     permit_ =
         perigee::router::admit(*snapshot_->endpoints[*decision_.endpoint].counters, decision_.panic, now);
@@ -222,9 +220,11 @@ Task<void> Session::attempts() {
                   {snapshot_->endpoints[*decision_.endpoint].id, pool_->id}});
     }
     const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
+    InFlight in_flight(*endpoint.counters, static_cast<std::uint64_t>(choice_.tokens), record_.streamed);
     const AttemptTask task{
         endpoint,
         permit_,
+        in_flight,
         snapshot_->settings.breaker,
         absent_id_of_request(),
         model_->timeouts,
@@ -236,13 +236,16 @@ Task<void> Session::attempts() {
         record_.streamed && operation_info(operation_->operation).stream != StreamForm::none
             ? model_->sse_keep_alive
             : Nanos(0),
-        decision_.panic};
+        decision_.panic,
+        ServiceId{pool_->id},
+        choice_.tokens,
+        decision_.cost};
     AttemptEnd end;
     {
-      const InFlight in_flight(*endpoint.counters);
       Attempt attempt(thread_, exchange_, signal_, body_, relay, record_, task);
       end = co_await attempt.run(fresh);
     }
+    in_flight.over();
     endpoint.counters->attempts[static_cast<std::size_t>(end.result)].fetch_add(1, std::memory_order_relaxed);
     const bool again = end.stale && !fresh && body_.rewind();  // outside the budget: no endpoint saw it
     if (!again)
@@ -325,6 +328,8 @@ void Session::finish() {
   record_.tokens_prompt = used.prompt;
   record_.tokens_completion = used.completion;
   reservation_.settle(used.all());
+  if (record_.usage && pool_ != nullptr && body_.json() != nullptr)
+    thread_.samples->tokens.put({ServiceId{pool_->id}, choice_.octets, record_.usage->prompt});
   thread_.records.take(record_);
 }
 

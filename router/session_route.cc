@@ -22,6 +22,8 @@ bool Session::route() {
   if (!named || !place()) return false;
   estimate_ =
       estimate_tokens(operation_->operation, body_.json(), exchange_.body_length().value_or(body_.size()));
+  choice_.octets = exchange_.body_length().value_or(body_.size());
+  if (body_.json() != nullptr) choice_.tokens = static_cast<double>(choice_.octets) / pool_->octets_per_token;
   body_.prepare(pool_->served_name, key_ != nullptr && key_->limits.tokens.has_value());
   return true;
 }

@@ -23,6 +23,11 @@ struct EndpointCounters {
   // abort.
   alignas(kCacheLine) std::atomic<std::uint32_t> in_flight{0};
   std::array<std::atomic<std::uint64_t>, 4> attempts{};  // that are over, by AttemptResult
+  // Tokens of prompts, as estimated: sent to it since the start; of those in flight, the ones without an
+  // answer yet, and the part of them whose answer begins with the first token.
+  std::atomic<std::uint64_t> tokens_sent{0};
+  std::atomic<std::uint64_t> tokens_waiting{0};
+  std::atomic<std::uint64_t> tokens_waiting_streamed{0};
 
   alignas(kCacheLine) std::atomic<std::uint64_t> breaker{0};  // breaker.h packs it
   std::atomic<std::int64_t> retry_after{0};                   // it asked to be left alone until then

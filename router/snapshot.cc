@@ -32,9 +32,14 @@ std::uint8_t tier_of(std::size_t tier) {
 
 class Maker {
  public:
-  Maker(const Policy& policy, const Route& route, const RouterMaterial& material,
+  Maker(const Policy& policy, const Route& route, const RouterMaterial& material, const LearnedCosts& learned,
         const RouterSnapshot* previous, Instant now)
-      : policy_(policy), route_(route), material_(material), previous_(previous), now_(now) {
+      : policy_(policy),
+        route_(route),
+        material_(material),
+        learned_(learned),
+        previous_(previous),
+        now_(now) {
     for (std::size_t i = 0; i < policy.endpoints.size(); ++i) indexes_.emplace(policy.endpoints[i].id, i);
     if (previous_ == nullptr) return;
     for (const RouterSnapshot::Endpoint& endpoint : previous_->endpoints)
@@ -103,7 +108,11 @@ class Maker {
   }
 
   [[nodiscard]] RouterSnapshot::Pool pool(const Policy::Pool& from) const {
-    RouterSnapshot::Pool out{from.id.value, from.served_name, {}};
+    RouterSnapshot::Pool out{from.id.value,
+                             from.served_name,
+                             {},
+                             learned_.octets_per_token(from.id),
+                             learned_.mean_prompt(from.id)};
     std::map<EndpointId, std::uint32_t> weights;
     for (std::size_t k = 0; k < from.endpoints.size(); ++k)
       weights.emplace(policy_.endpoints[from.endpoints[k]].id, from.weights[k]);
@@ -115,7 +124,9 @@ class Maker {
       const auto weight = weights.find(id);
       if (index == indexes_.end() || weight == weights.end()) return;  // of another policy
       out.candidates.push_back({static_cast<std::uint16_t>(index->second), tier_of(tier),
-                                reason ? standing_of(*reason) : Standing::usable, reason, weight->second});
+                                reason ? standing_of(*reason) : Standing::usable, reason, weight->second,
+                                learned_.service(id, from.id, policy_.router.service),
+                                learned_.refreshed(id, from.id)});
     };
     for (std::size_t tier = 0; tier < requests.tiers.size(); ++tier)
       for (const Candidate& candidate : requests.tiers[tier]) add(candidate.endpoint, tier, std::nullopt);
@@ -173,6 +184,7 @@ class Maker {
   const Policy& policy_;
   const Route& route_;
   const RouterMaterial& material_;
+  const LearnedCosts& learned_;
   const RouterSnapshot* previous_;
   const Instant now_;
   std::map<EndpointId, std::size_t> indexes_;
@@ -201,8 +213,8 @@ RegionSet RouterSnapshot::region(std::string_view name) const {
 }
 
 RouterSnapshot make_snapshot(const Policy& policy, const Route& route, const RouterMaterial& material,
-                             const RouterSnapshot* previous, Instant now) {
-  return Maker(policy, route, material, previous, now).run();
+                             const LearnedCosts& learned, const RouterSnapshot* previous, Instant now) {
+  return Maker(policy, route, material, learned, previous, now).run();
 }
 
 }  // namespace perigee::router

@@ -15,6 +15,7 @@
 #include "router/endpoint_target.h"
 #include "router/gate.h"
 #include "router/shared_counters.h"
+#include "steering/learned_costs.h"
 #include "steering/policy.h"
 #include "steering/route.h"
 
@@ -60,13 +61,17 @@ struct RouterSnapshot {
     Standing standing = Standing::usable;
     std::optional<Exclusion> excluded;  // the Route's reason when the standing is not usable
     std::uint32_t weight = 1;
+    ServiceTerms service;  // of a request of this pool
+    Instant refreshed;     // when that was last learned from; never: it is its peers', or the policy's
   };
 
   // The endpoints of a model or of its canary, best tier first; each endpoint once.
   struct Pool {
     std::uint32_t id = 0;  // of "service/model": the (endpoint, model) memory goes by it
     std::string served_name;
-    std::vector<Candidate> candidates;  // at most kMaxServiceEndpoints
+    std::vector<Candidate> candidates;                        // at most kMaxServiceEndpoints
+    double octets_per_token = LearnedCosts::kOctetsPerToken;  // of request bodies
+    double mean_prompt = 0;                                   // tokens; 0: not known yet
   };
 
   struct Model {
@@ -123,7 +128,7 @@ struct RouterMaterial {
 // The counters of endpoints that `previous` (may be null) knew live on. An endpoint that is new to it, or
 // became healthy since, begins its slow start at `now`; with no previous one nothing does.
 [[nodiscard]] RouterSnapshot make_snapshot(const Policy& policy, const Route& route,
-                                           const RouterMaterial& material, const RouterSnapshot* previous,
-                                           Instant now);
+                                           const RouterMaterial& material, const LearnedCosts& learned,
+                                           const RouterSnapshot* previous, Instant now);
 
 }  // namespace perigee::router

@@ -15,6 +15,7 @@
 
 #include "router/socket_address.h"
 #include "router/tls.h"
+#include "steering/request_cost.h"
 
 namespace perigee::router {
 namespace {
@@ -210,6 +211,13 @@ std::optional<std::chrono::microseconds> Stream::rtt() const {
   if (::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
   if (info.tcpi_rtt == 0) return std::nullopt;
   return std::chrono::microseconds(info.tcpi_rtt);
+}
+
+std::uint32_t Stream::window() const {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return kInitialWindow;
+  return info.tcpi_snd_cwnd * info.tcpi_snd_mss;
 }
 
 IpAddress Stream::peer_address() const { return SocketAddress::of_peer(fd_).address(); }

@@ -80,6 +80,8 @@ class Stream final : private Watched {
 
   // The round trip as the kernel sees it on this connection now (smoothed); nothing before the first.
   [[nodiscard]] std::optional<std::chrono::microseconds> rtt() const;
+  // Its congestion window now, in octets; kInitialWindow when the kernel does not say.
+  [[nodiscard]] std::uint32_t window() const;
   // Why it failed, for a log: "connect: Connection refused", "certificate verify failed (...)".
   [[nodiscard]] const std::string& failure() const { return failure_; }
   [[nodiscard]] bool encrypted() const { return ssl_ != nullptr; }

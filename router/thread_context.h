@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "router/cost_samples.h"
 #include "router/endpoint_pool.h"
 #include "router/held_body.h"
 #include "router/http1_exchange.h"
@@ -34,6 +35,8 @@ struct ThreadContext {
   std::shared_ptr<const RouterSnapshot> snapshot;  // never null; swapped whole
   bool draining = false;                           // answers close their connection
   bool drain_over = false;                         // what still runs ends now
+  // Read by the control loop.
+  std::unique_ptr<CostSamples> samples = std::make_unique<CostSamples>();
 };
 
 }  // namespace perigee::router

@@ -14,6 +14,8 @@
 #include "contract/address.h"
 #include "contract/table.h"
 #include "contract/units.h"
+#include "steering/choice.h"
+#include "steering/service_estimate.h"
 
 namespace perigee {
 
@@ -276,6 +278,9 @@ struct Policy {
     std::uint32_t retry_min = 3;                            // retries at once that are always allowed
     Nanos pool_idle{std::chrono::seconds(4)};
     Breaker breaker;
+    ChoiceLaw choice;
+    // Of an endpoint of which nothing is known, nor of its peers: an eighth of a millisecond a token.
+    ServiceTerms service{std::chrono::milliseconds(50), 125'000};
     Nanos slow_start{std::chrono::seconds(10)};     // 0: none
     Nanos drain_deadline{std::chrono::minutes(5)};  // of this process's own streams when it stops
     std::string access_log = "none";                // or "stderr", or a file's absolute path

@@ -131,6 +131,26 @@ void read_listeners(Map& root, Policy& policy) {
   }
 }
 
+void read_choice(Map& map, Policy::Router& router) {
+  if (const auto at = map.child("choice")) {
+    Map inner(*at, map.report());
+    ChoiceLaw& law = router.choice;
+    inner.integer<std::uint32_t>("draw", law.choices, 1, kMaxChoices);
+    inner.duration("spill_margin", law.spill_margin, Nanos(0), 10s);
+    inner.percent("equal", law.equal, 0, 0.5);
+    inner.duration("affinity_margin", law.affinity_margin, Nanos(0), 10s);
+    inner.duration("refresh_after", law.refresh_after, 1s, 24h);
+    inner.integer<std::uint32_t>("refresh_one_in", law.refresh_one_in, 0, 1'000'000);
+  }
+  if (const auto at = map.child("service")) {
+    Map inner(*at, map.report());
+    inner.duration("fixed", router.service.fixed, Nanos(0), 10min);
+    std::uint32_t rate = 8000;
+    if (inner.integer<std::uint32_t>("tokens_per_second", rate, 1, 100'000'000))
+      router.service.ns_per_token = 1e9 / rate;
+  }
+}
+
 void read_breaker(Map& map, Policy::Router::Breaker& breaker) {
   const auto at = map.child("breaker");
   if (!at) return;
@@ -164,6 +184,7 @@ void read_router_constants(Map& root, Policy::Router& router) {
   map.integer<std::uint32_t>("retry_min", router.retry_min, 0, 10'000);
   map.duration("pool_idle", router.pool_idle, 50ms, 1h);
   read_breaker(map, router.breaker);
+  read_choice(map, router);
   map.duration("slow_start", router.slow_start, Nanos(0), 10min);
   map.duration("drain_deadline", router.drain_deadline, Nanos(0), 24h);
   const auto log = map.child("access_log");

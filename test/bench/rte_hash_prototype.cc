@@ -9,8 +9,8 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "dataplane/flow_tcp.h"
 #include "contract/rendezvous.h"
+#include "dataplane/flow_tcp.h"
 #include "dataplane/rewrite.h"
 
 namespace perigee::bench {

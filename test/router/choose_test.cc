@@ -13,8 +13,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t kHalf = std::uint32_t{1} << 31U;  // the second of two
-
 class ChooseTest : public ::testing::Test {
  protected:
   ChooseTest() { pool.id = 7; }
@@ -23,9 +21,10 @@ class ChooseTest : public ::testing::Test {
   RouterSnapshot::Candidate& add(std::uint8_t tier, std::uint32_t weight = 100) {
     RouterSnapshot::Endpoint endpoint;
     endpoint.counters = std::make_shared<EndpointCounters>();
+    endpoint.id = EndpointId{static_cast<std::uint32_t>(snapshot.endpoints.size() + 1)};
     const auto index = static_cast<std::uint16_t>(snapshot.endpoints.size());
     snapshot.endpoints.push_back(std::move(endpoint));
-    pool.candidates.push_back({index, tier, Standing::usable, std::nullopt, weight});
+    pool.candidates.push_back({index, tier, Standing::usable, std::nullopt, weight, {}, now});
     return pool.candidates.back();
   }
   EndpointCounters& counters(std::size_t index) { return *snapshot.endpoints[index].counters; }
@@ -33,14 +32,13 @@ class ChooseTest : public ::testing::Test {
     report(counters(index), admit(counters(index), false, now), AttemptResult::credential_refused,
            snapshot.settings.breaker, now);
   }
-  Decision decide(Draw draw = {}) { return choose(snapshot, pool, request, now, draw); }
+  Decision decide(std::uint64_t random = 1) { return choose(snapshot, pool, request, nullptr, now, random); }
   // How often each is chosen.
   std::vector<int> spread(int count) {
-    std::mt19937 random(1);
+    std::mt19937_64 random(1);
     std::vector<int> chosen(snapshot.endpoints.size());
     for (int i = 0; i < count; ++i) {
-      const Decision decision =
-          decide({static_cast<std::uint32_t>(random()), static_cast<std::uint32_t>(random())});
+      const Decision decision = decide(random());
       if (decision.endpoint) ++chosen[*decision.endpoint];
     }
     return chosen;
@@ -77,22 +75,46 @@ TEST_F(ChooseTest, TheFirstTierThatHasAny) {
   EXPECT_EQ(verdicts(decision), "barred chosen behind");
 }
 
-TEST_F(ChooseTest, OfTwoDrawnTheOneWithLessLoadForItsWeight) {
+TEST_F(ChooseTest, OfTheSameCostTheOneWithLessLoadForItsWeight) {
   add(0, 100);
   add(0, 300);
-  add(0, 100);
   counters(0).in_flight = 2;
   counters(1).in_flight = 5;
-  const std::uint32_t first = 0;
-  const std::uint32_t second = kHalf;
-  EXPECT_EQ(decide({first, second}).endpoint, 1) << "6 / 300 against 3 / 100";
-  EXPECT_EQ(decide({second, first}).endpoint, 1);
+  EXPECT_EQ(decide().endpoint, 1) << "6 / 300 against 3 / 100";
+  EXPECT_EQ(decide().rule, Rule::less_load);
   counters(1).in_flight = 9;
-  EXPECT_EQ(decide({second, first}).endpoint, 0);
-  EXPECT_EQ(verdicts(decide({second, first})), "chosen lost not_drawn");
-  EXPECT_EQ(decide({second, first}).rule, Rule::less_load);
-  EXPECT_EQ(decide({second, second}).endpoint, 1) << "drawn twice: the worst one is never starved";
-  EXPECT_EQ(decide({second, second}).rule, Rule::same_drawn);
+  EXPECT_EQ(verdicts(decide()), "chosen lost");
+}
+
+// 512 octets of head and the body fill one window; without an open connection the handshake is another round.
+TEST_F(ChooseTest, TheNetworkIsRoundTripsAndWhatTheOperatorSaid) {
+  add(0).service = {30ms, 10'000};
+  Cost& cost = snapshot.endpoints[0].cost;
+  request.tokens = 1000;
+  EXPECT_FALSE(decide().cost.network) << "no round trip is known";
+  cost = {5ms, 2ms, 3ms, 4ms};
+  EXPECT_EQ(decide().cost.network, 2 * 7ms + 7ms);
+  request.octets = 20'000;
+  EXPECT_EQ(decide().cost.network, 3 * 7ms + 7ms);
+  EXPECT_EQ(decide().cost.service, 40ms);
+}
+
+TEST_F(ChooseTest, WhatWasSentAndHasNoAnswerIsBeforeTheNext) {
+  add(0).service = {30ms, 100'000};
+  counters(0).tokens_waiting = 3000;
+  EXPECT_EQ(decide().cost.wait, 300ms);
+  EXPECT_EQ(decide().cost.total(), 330ms);
+}
+
+TEST_F(ChooseTest, ANearEndpointThatIsBusyLosesToAFarOne) {
+  for (const Nanos rtt : {1ms, 20ms}) {
+    add(0).service = {30ms, 100'000};
+    snapshot.endpoints.back().cost.rtt = rtt;
+  }
+  EXPECT_EQ(decide().endpoint, 0);
+  counters(0).tokens_waiting = 1000;
+  EXPECT_EQ(decide().endpoint, 1);
+  EXPECT_EQ(decide().rule, Rule::less_cost);
 }
 
 TEST_F(ChooseTest, EqualOnesShareEvenly) {
@@ -104,10 +126,9 @@ TEST_F(ChooseTest, EqualOnesShareEvenly) {
 TEST_F(ChooseTest, WeightsAreKeptUnderLoad) {
   add(0, 100);
   add(0, 300);
-  std::mt19937 random(2);
+  std::mt19937_64 random(2);
   for (int i = 0; i < 400; ++i) {
-    const Decision decision =
-        decide({static_cast<std::uint32_t>(random()), static_cast<std::uint32_t>(random())});
+    const Decision decision = decide(random());
     ++counters(*decision.endpoint).in_flight;
   }
   EXPECT_NEAR(counters(1).in_flight, 300, 8);
@@ -176,7 +197,7 @@ TEST_F(ChooseTest, PanicGoesFromFullToBreakerToUnhealthy) {
 
 // Whatever else is wrong, an endpoint outside the residency, or barred by the operator, gets nothing.
 TEST_F(ChooseTest, ResidencyAndTheOperatorHoldInPanicToo) {
-  std::mt19937 random(3);
+  std::mt19937_64 random(3);
   for (int i = 0; i < 8; ++i) add(static_cast<std::uint8_t>(i % 3));
   request.regions = 0b0101;
   for (int round = 0; round < 20'000; ++round) {
@@ -187,8 +208,7 @@ TEST_F(ChooseTest, ResidencyAndTheOperatorHoldInPanicToo) {
       if (random() % 2 == 0) open_breaker(i);
       counters(i).in_flight = random() % 4;
     }
-    const Decision decision =
-        decide({static_cast<std::uint32_t>(random()), static_cast<std::uint32_t>(random())});
+    const Decision decision = decide(random());
     bool any = false;
     for (std::size_t i = 0; i < 8; ++i)
       any = any || ((snapshot.endpoints[i].region & request.regions) != 0 &&
@@ -213,7 +233,7 @@ TEST_F(ChooseTest, AFastFailureNeverLooksFast) {
   for (std::size_t i = 1; i < 4; ++i) counters(i).in_flight = 8;
   const BreakerPermit permit = admit(counters(0), false, now);
   report(counters(0), permit, AttemptResult::failure, snapshot.settings.breaker, now);
-  EXPECT_LT(spread(10'000)[0], 1000) << "only when it is drawn twice";
+  EXPECT_EQ(spread(10'000)[0], 0);
   now = now + snapshot.settings.breaker.window + 1ms;
   EXPECT_GT(spread(10'000)[0], 4000) << "forgotten";
 }
@@ -224,30 +244,28 @@ TEST_F(ChooseTest, SlowStartScalesTheWeight) {
   counters(0).warming_since = now.ns;
   counters(0).in_flight = 0;
   counters(1).in_flight = 4;
-  const Draw both{0, kHalf};
-  EXPECT_EQ(decide(both).endpoint, 1) << "1 / 10 against 5 / 100";
+  EXPECT_EQ(decide().endpoint, 1) << "1 / 10 against 5 / 100";
   now = now + 3s;
-  EXPECT_EQ(decide(both).endpoint, 0) << "1 / 30 against 5 / 100";
+  EXPECT_EQ(decide().endpoint, 0) << "1 / 30 against 5 / 100";
   counters(0).in_flight = 4;
   counters(1).in_flight = 3;
   now = now + 7s;
-  EXPECT_EQ(decide(both).endpoint, 1) << "as heavy as before";
+  EXPECT_EQ(decide().endpoint, 1) << "as heavy as before";
   snapshot.settings.slow_start = 0s;
   now = Instant{counters(0).warming_since};
-  EXPECT_EQ(decide(both).endpoint, 1);
+  EXPECT_EQ(decide().endpoint, 1);
   now = now + -1ms;  // another thread's time was ahead of this one's
-  EXPECT_EQ(decide(both).endpoint, 1);
+  EXPECT_EQ(decide().endpoint, 1);
 }
 
 TEST_F(ChooseTest, ItIsPureInWhatItSees) {
   for (int i = 0; i < 16; ++i) add(static_cast<std::uint8_t>(i / 8), 50 + 10 * static_cast<std::uint32_t>(i));
   std::array<Contender, kMaxServiceEndpoints> seen;
-  const auto contenders = contend(snapshot, pool, request, now, seen);
+  const auto contenders = contend(snapshot, pool, request, nullptr, now, seen);
   ASSERT_EQ(contenders.size(), 16U);
-  const Draw draw{0x12345678, 0x9abcdef0};
-  const Decision live = decide(draw);
+  const Decision live = decide(0x123456789abcdef0);
   for (int i = 0; i < 16; ++i) counters(static_cast<std::size_t>(i)).in_flight = 100;
-  const Decision replayed = choose(contenders, draw);
+  const Choice replayed = choose(contenders, snapshot.settings.choice, Draw{0x123456789abcdef0, {}});
   EXPECT_EQ(replayed.candidate, live.candidate);
   EXPECT_EQ(replayed.verdicts, live.verdicts);
 }

@@ -22,7 +22,7 @@ class SnapshotTest : public ::testing::Test {
  protected:
   SnapshotTest() { world.settle(); }
   RouterSnapshot make(const RouterSnapshot* previous = nullptr) {
-    return make_snapshot(world.policy, world.route, material, previous, world.now);
+    return make_snapshot(world.policy, world.route, material, {}, previous, world.now);
   }
 
   World world{kRoutedPolicy};
