@@ -16,6 +16,21 @@ inline constexpr std::size_t kCacheLine = 64;
 // Models that one endpoint was found not to have, remembered at once; more push out the oldest.
 inline constexpr std::size_t kAbsentModels = 8;
 
+// What an endpoint's engine says of its load, and what follows from it, for the requests that decide now. -1:
+// unknown. Written by the poll of its metrics alone (the control side), but for `waiting`, `kv_use` and the
+// two times, which its ORCA reports write too. Each value is read by itself, relaxed: a reader may see those
+// of two readings side by side, an interval apart at most, which no estimate notices.
+struct EngineReading {
+  std::atomic<std::int64_t> taken{0};         // when, in nanoseconds as in Instant; 0: never
+  std::atomic<std::int64_t> counts_until{0};  // the same; from then on it is stale, and all of it unknown
+  std::atomic<std::int64_t> waiting{-1};      // requests in its queue
+  std::atomic<std::int64_t> running{-1};      // requests it works on
+  std::atomic<std::int64_t> kv_use{-1};       // of its KV cache, in 1/10000
+  std::atomic<std::int64_t> prompt_tokens_total{-1};  // since it began
+  std::atomic<std::int64_t> prefill_rate{-1};         // learned: prompt tokens a second while it had a queue
+  std::atomic<std::int64_t> prompt_tokens{-1};        // learned: of one request
+};
+
 // Of one endpoint, for as long as any snapshot names it. Held by shared_ptr: a new snapshot takes over those
 // of the one before. Times are nanoseconds as in Instant, 0: never.
 struct EndpointCounters {
@@ -38,6 +53,8 @@ struct EndpointCounters {
   RttWindow rtt;                  // of its connections, as the kernel sees them
 
   alignas(kCacheLine) std::array<std::atomic<std::uint64_t>, kAbsentModels> absent{};  // choose.cc packs them
+
+  alignas(kCacheLine) EngineReading engine;
 };
 
 // Of one API key, for as long as any snapshot has it; as with endpoints, a new one takes them over.

@@ -11,6 +11,7 @@
 
 #include "contract/telemetry.h"
 #include "contract/units.h"
+#include "steering/engine_metrics.h"
 
 namespace perigee {
 
@@ -40,6 +41,7 @@ struct Conditions {
     std::optional<std::uint64_t> flows;        // it has now, as the data plane counts them
     std::optional<Nanos> connection_rtt{};     // least round trip of this host's own connections to it lately
     std::vector<std::string> absent_models{};  // that it should have and does not list, by its own names
+    std::optional<EngineLoad> load{};          // as its engine said lately; absent: not asked, or it is stale
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };
 
