@@ -14,5 +14,6 @@ Verb endpoints_verb();
 Verb services_verb();
 Verb explain_verb();
 Verb key_verb();
+Verb replay_verb();
 
 }  // namespace perigee::cli

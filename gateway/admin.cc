@@ -38,6 +38,19 @@ AdminResponse wrong_method(const char* allow) {
   return answer;
 }
 
+constexpr std::uint32_t kUsualRequest = 4000;  // octets: a thousand tokens of English
+
+// A whole number that is not 0; nothing when there is none, or it is no such number.
+template <class Number>
+std::optional<Number> number_of(const std::optional<std::string>& text) {
+  if (!text) return std::nullopt;
+  Number value = 0;
+  const char* end = text->data() + text->size();
+  const auto parsed = std::from_chars(text->data(), end, value);
+  if (parsed.ec != std::errc{} || parsed.ptr != end || value == 0) return std::nullopt;
+  return value;
+}
+
 bool is_explain(std::string_view path) {
   return path.starts_with(kServicePrefix) && path.ends_with(kExplainSuffix) &&
          path.size() > kServicePrefix.size() + kExplainSuffix.size();
@@ -71,8 +84,13 @@ unsigned status_of(ChangeResult result) {
 
 }  // namespace
 
-Admin::Admin(const SnapshotCell& cell, ControlService& service, const Log& log, Metrics::More more)
-    : cell_(cell), service_(service), log_(log), metrics_(cell, std::move(more)) {}
+Admin::Admin(const SnapshotCell& cell, ControlService& service, const Log& log, Metrics::More more,
+             RouterNow router)
+    : cell_(cell),
+      service_(service),
+      log_(log),
+      metrics_(cell, std::move(more)),
+      router_(std::move(router)) {}
 
 asio::awaitable<AdminResponse> Admin::handle(AdminRequest request) {
   const std::string path(path_of(request.target));
@@ -135,23 +153,20 @@ AdminResponse Admin::explain_service(std::string_view path, std::string_view tar
   const auto client_text = query_value(target, "client");
   const auto client = client_text ? IpAddress::parse(*client_text) : std::nullopt;
   if (!client) return error_answer(400, "client must be an IP address, as ?client=198.51.100.10");
-  std::optional<std::uint16_t> port;
-  if (const auto port_text = query_value(target, "port")) {
-    std::uint16_t value = 0;
-    const char* end = port_text->data() + port_text->size();
-    const auto parsed = std::from_chars(port_text->data(), end, value);
-    if (parsed.ec != std::errc{} || parsed.ptr != end || value == 0) {
-      return error_answer(400, "port must be 1 to 65535");
-    }
-    port = value;
-  }
+  const auto port = number_of<std::uint16_t>(query_value(target, "port"));
+  if (!port && query_value(target, "port")) return error_answer(400, "port must be 1 to 65535");
+  const auto octets = number_of<std::uint32_t>(query_value(target, "octets"));
+  if (!octets && query_value(target, "octets")) return error_answer(400, "octets must be 1 to 4294967295");
   const std::string model = query_value(target, "model").value_or("");
   const auto snapshot = cell_.load();
   if (!snapshot->policy || !snapshot->route) return error_answer(404, "no policy is loaded");
   const auto explanation =
       explain(*snapshot->policy, *snapshot->route, *service, *client, port, monotonic_now(), model);
   if (!explanation) return error_answer(404, explanation.error().text());
-  return json_answer(200, explanation_json(*snapshot, *explanation));
+  std::vector<RequestOdds> odds;
+  if (const auto router = router_ ? router_() : nullptr)
+    odds = request_odds(*router, *service, model, octets.value_or(kUsualRequest), monotonic_now());
+  return json_answer(200, explanation_json(*snapshot, *explanation, odds));
 }
 
 }  // namespace perigee::gateway

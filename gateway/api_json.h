@@ -6,6 +6,7 @@
 
 #include "contract/units.h"
 #include "gateway/change.h"
+#include "gateway/request_odds.h"
 #include "gateway/snapshot.h"
 #include "steering/explain.h"
 
@@ -15,7 +16,9 @@ boost::json::value status_json(const Snapshot& snapshot, Instant now);
 boost::json::value links_json(const Snapshot& snapshot, Instant now);
 boost::json::value endpoints_json(const Snapshot& snapshot, Instant now);
 boost::json::value services_json(const Snapshot& snapshot, Instant now);
-boost::json::value explanation_json(const Snapshot& snapshot, const Explanation& explanation);
+// `odds`: of a routed service, what a request would get; empty: not known.
+boost::json::value explanation_json(const Snapshot& snapshot, const Explanation& explanation,
+                                    const std::vector<RequestOdds>& odds);
 boost::json::value readiness_json(const Snapshot& snapshot, Instant now);
 boost::json::value change_json(const Change& change);
 

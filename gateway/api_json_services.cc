@@ -174,6 +174,30 @@ json::object routed_json(const Snapshot& snapshot, const Policy::RoutedService& 
           {"models", std::move(models)}};
 }
 
+// What a request would meet at the candidate; null: not of a routed service.
+json::value request_json(const ExplainedCandidate& candidate, const std::vector<RequestOdds>& odds) {
+  const auto found = std::ranges::find_if(odds, [&](const RequestOdds& one) {
+    return one.endpoint == candidate.endpoint && one.canary == candidate.canary;
+  });
+  if (found == odds.end()) return nullptr;
+  const Contender& seen = found->contender;
+  const json::object expected{
+      {"total", seen.cost.network ? json::value(milliseconds(seen.cost.total())) : json::value(nullptr)},
+      {"network", milliseconds_or_null(seen.cost.network)},
+      {"wait", milliseconds(seen.cost.wait)},
+      {"service", milliseconds(seen.cost.service)},
+      {"penalty", milliseconds(seen.cost.penalty)}};
+  return json::object{
+      {"probability", found->probability},
+      {"barrier",
+       seen.barrier == Verdict::chosen ? json::value(nullptr) : json::value(name_of(seen.barrier))},
+      {"expected_ms", expected},
+      {"in_flight", seen.read.in_flight},
+      {"tokens_waiting", seen.read.tokens_waiting},
+      {"engine_waiting",
+       seen.read.engine_waiting < 0 ? json::value(nullptr) : json::value(seen.read.engine_waiting)}};
+}
+
 json::object cost_json(const Cost& cost, bool local) {
   const char* from = cost.of_connections ? "connections" : "probes";
   return {{"rtt_from", cost.known() && !local ? json::value(from) : json::value(nullptr)},
@@ -207,7 +231,8 @@ json::value services_json(const Snapshot& snapshot, Instant now) {
   return json::object{{"services", std::move(services)}, {"routed", std::move(routed)}};
 }
 
-json::value explanation_json(const Snapshot& snapshot, const Explanation& explanation) {
+json::value explanation_json(const Snapshot& snapshot, const Explanation& explanation,
+                             const std::vector<RequestOdds>& odds) {
   json::array candidates;
   for (const ExplainedCandidate& candidate : explanation.candidates) {
     candidates.push_back(
@@ -219,7 +244,8 @@ json::value explanation_json(const Snapshot& snapshot, const Explanation& explan
                      {"weight", candidate.weight},
                      {"share", candidate.share},
                      {"canary", candidate.canary},
-                     {"verdict", candidate.verdict}});
+                     {"verdict", candidate.verdict},
+                     {"request", request_json(candidate, odds)}});
   }
   return json::object{
       {"service", explanation.service},

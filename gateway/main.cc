@@ -252,7 +252,9 @@ ExitStatus run(const Arguments& arguments) {
   RouterRouting routing(log, before ? before->take_sockets() : std::vector<Descriptor>());
   ControlService service(control_io, std::move(*loop), PolicyFile(arguments.policy), log,
                          ControlService::kAcknowledgeWithin, &routing);
-  Admin admin(cell, service, log, [&routing] { return routing.families(); });
+  Admin admin(
+      cell, service, log, [&routing] { return routing.families(); },
+      [&routing] { return routing.snapshot(); });
   AdminServer server(
       admin_io, [&admin](AdminRequest request) { return admin.handle(std::move(request)); }, log);
 

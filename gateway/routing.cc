@@ -71,6 +71,11 @@ void RouterRouting::end_drain() {
 
 std::size_t RouterRouting::connections() { return router_ == nullptr ? 0 : router_->connections(); }
 
+std::shared_ptr<const router::RouterSnapshot> RouterRouting::snapshot() {
+  const std::lock_guard lock(mutex_);
+  return router_ == nullptr ? nullptr : router_->snapshot_now();
+}
+
 std::vector<prometheus::MetricFamily> RouterRouting::families() {
   const std::lock_guard lock(mutex_);
   if (router_ == nullptr) return {};

@@ -38,6 +38,8 @@ class RouterRouting final : public Routing {
   [[nodiscard]] std::size_t connections();
   [[nodiscard]] Nanos drain_deadline() const { return drain_deadline_; }
 
+  // What it decides by now; null: there is none. From any thread.
+  [[nodiscard]] std::shared_ptr<const router::RouterSnapshot> snapshot();
   // Of the router, for /metrics; from any thread. Empty while there is none.
   [[nodiscard]] std::vector<prometheus::MetricFamily> families();
 

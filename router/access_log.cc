@@ -1,15 +1,9 @@
 #include "router/access_log.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-
 #include "router/json_line.h"
 
 namespace perigee::router {
+
 void append_access_line(std::string& out, const RequestRecord& record) {
   JsonLine line(out);
   line.time("time", record.wall);
@@ -39,6 +33,11 @@ void append_access_line(std::string& out, const RequestRecord& record) {
   line.span("sent_ms", record.begun, record.sent);
   line.span("first_event_ms", record.begun, record.first_event);
   line.span("last_event_ms", record.begun, record.last_event);
+  if (record.attempts > 0) {
+    if (record.expected.network) line.duration("expected_network_ms", *record.expected.network);
+    line.duration("expected_wait_ms", record.expected.wait);
+    line.duration("expected_service_ms", record.expected.service);
+  }
   line.number("octets_in", record.octets_in);
   line.number("octets_out", record.octets_out);
   if (record.streamed) line.number("events", record.events);
@@ -49,54 +48,6 @@ void append_access_line(std::string& out, const RequestRecord& record) {
     line.number("reasoning_tokens", record.usage->reasoning);
   }
   line.end();
-}
-
-AccessLog::AccessLog(std::size_t threads)
-    : writer_(threads, [this](std::string_view lines) { write(lines); }) {}
-
-Result<void> AccessLog::open(const std::string& target) {
-  std::shared_ptr<const Descriptor> file;
-  if (target == "stderr") {
-    file = std::make_shared<const Descriptor>(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
-  } else if (target != "none") {
-    file = std::make_shared<const Descriptor>(
-        ::open(target.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640));
-  }
-  if (file != nullptr && !file->valid()) return Error{target, std::strerror(errno)};
-  on_.store(file != nullptr, std::memory_order_relaxed);
-  const std::lock_guard lock(mutex_);
-  file_ = std::move(file);
-  return {};
-}
-
-void AccessLog::take(std::size_t thread, const RequestRecord& record) {
-  if (!on_.load(std::memory_order_relaxed)) return;
-  LineRing& ring = writer_.ring(thread);
-  std::string* line = ring.next();
-  if (line == nullptr) return;
-  append_access_line(*line, record);
-  ring.add();
-  writer_.wake();
-}
-
-void AccessLog::write(std::string_view lines) {
-  std::shared_ptr<const Descriptor> file;
-  {
-    const std::lock_guard lock(mutex_);
-    file = file_;
-  }
-  while (file != nullptr && !lines.empty()) {
-    const ssize_t wrote = ::write(file->get(), lines.data(), lines.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) break;
-    lines.remove_prefix(static_cast<std::size_t>(wrote));
-  }
-  const auto lost = static_cast<std::uint64_t>(std::count(lines.begin(), lines.end(), '\n'));
-  lost_writes_.fetch_add(lost, std::memory_order_relaxed);
-}
-
-std::uint64_t AccessLog::lost() const {
-  return writer_.lost() + lost_writes_.load(std::memory_order_relaxed);
 }
 
 }  // namespace perigee::router

@@ -32,19 +32,30 @@ CostTerms cost_of(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& po
   const EndpointCounters& counters = *endpoint.counters;
   CostTerms out;
   if (endpoint.cost.known()) {
-    ConnectionSeen connection;
-    if (connections != nullptr) connection = connections->seen(endpoint.target, now);
+    const ConnectionSeen connection = connections == nullptr ? ConnectionSeen{true, false, kInitialWindow}
+                                                             : connections->seen(endpoint.target, now);
     const std::uint32_t rounds = round_trips(connection, kUsualHead + request.octets);
     out.network =
         rounds * (*endpoint.cost.rtt + endpoint.cost.declared) + endpoint.cost.policy + endpoint.cost.loss;
   }
   out.service = candidate.service.of(request.tokens);
+  const auto read = [](const auto& counter) {
+    return static_cast<double>(counter.load(std::memory_order_relaxed));
+  };
+  const EngineReading& engine = counters.engine;
+  double rate = 1e9 / std::max(candidate.service.ns_per_token, kFastest);
   QueueSeen queue;
-  queue.outstanding = static_cast<double>(counters.tokens_waiting.load(std::memory_order_relaxed));
-  queue.outstanding_streamed =
-      static_cast<double>(counters.tokens_waiting_streamed.load(std::memory_order_relaxed));
+  queue.outstanding = read(counters.tokens_waiting);
+  queue.outstanding_streamed = read(counters.tokens_waiting_streamed);
   queue.mean_prompt = pool.mean_prompt;
-  out.wait = expected_wait(queue, 1e9 / std::max(candidate.service.ns_per_token, kFastest));
+  if (engine.counts_until.load(std::memory_order_relaxed) > now.ns && read(engine.waiting) >= 0) {
+    queue.waiting = read(engine.waiting);
+    queue.age = now - Instant{engine.taken.load(std::memory_order_relaxed)};
+    queue.sent_since = read(counters.tokens_sent) - read(engine.sent_before);
+    if (read(engine.prompt_tokens) > 0) queue.mean_prompt = read(engine.prompt_tokens);
+    if (read(engine.prefill_rate) > 0) rate = read(engine.prefill_rate);
+  }
+  out.wait = expected_wait(queue, rate);
   out.penalty = failures * std::max(out.service, kFailureCost);
   return out;
 }
@@ -68,6 +79,10 @@ Contender contender_of(const RouterSnapshot& snapshot, const RouterSnapshot::Poo
   out.weight = effective_weight(candidate.weight, {counters.warming_since.load(std::memory_order_relaxed)},
                                 snapshot.settings.slow_start, now);
   out.cost = cost_of(snapshot, pool, candidate, request, connections, failures, now);
+  out.read = {in_flight, counters.tokens_waiting.load(std::memory_order_relaxed),
+              counters.engine.counts_until.load(std::memory_order_relaxed) > now.ns
+                  ? counters.engine.waiting.load(std::memory_order_relaxed)
+                  : -1};
   const Instant retry_after{counters.retry_after.load(std::memory_order_relaxed)};
   const auto place = request.among == nullptr ? std::nullopt : request.among->place_of(candidate.endpoint);
   if (place && request.among->ordered) out.tier = *place;
@@ -129,16 +144,19 @@ std::span<const Contender> contend(const RouterSnapshot& snapshot, const RouterS
   return out.first(count);
 }
 
-Decision choose(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
-                const ChoiceRequest& request, const EndpointPool* connections, Instant now,
-                std::uint64_t random) {
-  std::array<Contender, kMaxServiceEndpoints> room;  // written before it is read
-  const auto contenders = contend(snapshot, pool, request, connections, now, room);
-  Decision out{choose(contenders, snapshot.settings.choice, {random, request.prefix}), {}, {}};
+Decision decide(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
+                std::span<const Contender> contenders, const Draw& draw) {
+  Decision out{choose(contenders, snapshot.settings.choice, draw), {}, {}};
   if (!out.candidate) return out;
   out.endpoint = pool.candidates[*out.candidate].endpoint;
   out.cost = contenders[*out.candidate].cost;
   return out;
+}
+
+std::uint64_t prefix_of(const RouterSnapshot::Pool& pool, std::string_view octets) {
+  std::uint64_t hash = 0xcbf29ce484222325U ^ pool.id;
+  for (const char octet : octets) hash = (hash ^ static_cast<unsigned char>(octet)) * 0x100000001b3U;
+  return hash;
 }
 
 bool takes_canary(const RouterSnapshot::Model& model, std::uint64_t sticky) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "contract/units.h"
 #include "router/endpoint_pool.h"
@@ -63,14 +64,16 @@ struct Decision : Choice {
 };
 
 // The candidates now, at most kMaxServiceEndpoints. `out` has room for them; returns the part that was
-// written. Connections that are open are looked for in `connections`, the thread's own; null: none is open.
+// written. Connections that are open are looked for in `connections`, the thread's own; null: one is taken to be open.
 std::span<const Contender> contend(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
                                    const ChoiceRequest& request, const EndpointPool* connections, Instant now,
                                    std::span<Contender> out);
 // The choice among them.
-[[nodiscard]] Decision choose(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
-                              const ChoiceRequest& request, const EndpointPool* connections, Instant now,
-                              std::uint64_t random);
+[[nodiscard]] Decision decide(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
+                              std::span<const Contender> contenders, const Draw& draw);
+
+// What the prompts of a pool that begin with `octets` go by (FNV-1a, 64 bits).
+[[nodiscard]] std::uint64_t prefix_of(const RouterSnapshot::Pool& pool, std::string_view octets);
 
 // Whether a request is the canary's: decided by the hash of its key and session, so that one session stays on
 // one side, and differently for each model. `sticky` is random for a request that has neither.

@@ -1,5 +1,6 @@
 #include "router/evidence.h"
 
+#include "router/access_log.h"
 #include "router/breaker.h"
 #include "router/metric_family.h"
 #include "router/router.h"
@@ -80,8 +81,8 @@ void add_threads(const ThreadCounters& counters, Families& out) {
   for (Family* family : {&clients, &greeting, &idle, &pool, &listener}) family->move_into(out);
 }
 
-void add_process(const SharedCounters& shared, std::uint64_t lost_lines, std::uint64_t lost_records,
-                 Families& out) {
+void add_process(const SharedCounters& shared, std::uint64_t lost_lines, std::uint64_t lost_decisions,
+                 std::uint64_t lost_records, Families& out) {
   Family active = gauge("perigee_router_active_requests", "Requests of clients that are not over.");
   active.add({}, shared.retries.active.load(std::memory_order_relaxed));
   Family retrying =
@@ -91,36 +92,44 @@ void add_process(const SharedCounters& shared, std::uint64_t lost_lines, std::ui
   held.add({}, shared.held.now.load(std::memory_order_relaxed));
   Family log = counter("perigee_router_access_log_lost_total", "Lines that the access log lost.");
   log.add({}, lost_lines);
+  Family decisions = counter("perigee_router_decision_log_lost_total", "Lines that the decision log lost.");
+  decisions.add({}, lost_decisions);
   Family usage = counter("perigee_router_usage_records_lost_total", "Usage records that are in no file.");
   usage.add({}, lost_records);
-  for (Family* family : {&active, &retrying, &held, &log, &usage}) family->move_into(out);
+  for (Family* family : {&active, &retrying, &held, &log, &decisions, &usage}) family->move_into(out);
 }
 
 }  // namespace
 
 class Evidence::Sink final : public RecordSink {
  public:
-  Sink(AccessLog& log, UsageSpool& usage, ThreadMetrics& metrics, std::size_t thread)
-      : log_(log), usage_(usage), metrics_(metrics), thread_(thread) {}
+  Sink(LineLog& log, LineLog& decisions, UsageSpool& usage, ThreadMetrics& metrics, std::size_t thread)
+      : log_(log), decisions_(decisions), usage_(usage), metrics_(metrics), thread_(thread) {}
 
   StreamSeries* stream(const RequestRecord& record) override { return &metrics_.stream(record); }
   void take(const RequestRecord& record) override {
     metrics_.take(record);
-    log_.take(thread_, record);
+    log_.take(thread_, [&](std::string& out) { append_access_line(out, record); });
     usage_.take(thread_, record);
   }
 
+  [[nodiscard]] bool wants_decisions() const override { return decisions_.on(); }
+  void decided(const DecisionRecord& record) override {
+    decisions_.take(thread_, [&](std::string& out) { append_line(out, record); });
+  }
+
  private:
-  AccessLog& log_;
+  LineLog& log_;
+  LineLog& decisions_;
   UsageSpool& usage_;
   ThreadMetrics& metrics_;
   const std::size_t thread_;
 };
 
-Evidence::Evidence(std::size_t threads) : log_(threads), usage_(threads) {
+Evidence::Evidence(std::size_t threads) : log_(threads), decisions_(threads), usage_(threads) {
   for (std::size_t i = 0; i < threads; ++i) {
     metrics_.push_back(std::make_unique<ThreadMetrics>());
-    owned_.push_back(std::make_unique<Sink>(log_, usage_, *metrics_.back(), i));
+    owned_.push_back(std::make_unique<Sink>(log_, decisions_, usage_, *metrics_.back(), i));
     sinks_.push_back(owned_.back().get());
   }
 }
@@ -129,6 +138,7 @@ Evidence::~Evidence() = default;
 
 Result<void> Evidence::open(const Policy::Router& router) {
   if (auto opened = log_.open(router.access_log); !opened) return opened;
+  if (auto opened = decisions_.open(router.decision_log); !opened) return opened;
   return usage_.open(router.usage_records);
 }
 
@@ -137,7 +147,7 @@ std::vector<prometheus::MetricFamily> Evidence::families(Router& router, Instant
   add_endpoints(*router.snapshot_now(), now, out);
   add_gates(*router.snapshot_now(), out);
   add_threads(router.thread_counters(), out);
-  add_process(router.counters(), log_.lost(), usage_.lost(), out);
+  add_process(router.counters(), log_.lost(), decisions_.lost(), usage_.lost(), out);
   return out;
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "router/access_log.h"
+#include "router/line_log.h"
 #include "router/router_metrics.h"
 #include "router/usage_spool.h"
 #include "steering/policy.h"
@@ -34,7 +34,8 @@ class Evidence {
  private:
   class Sink;
 
-  AccessLog log_;
+  LineLog log_;
+  LineLog decisions_;
   UsageSpool usage_;
   std::vector<std::unique_ptr<ThreadMetrics>> metrics_;
   std::vector<std::unique_ptr<Sink>> owned_;

@@ -54,6 +54,10 @@ class HeldBody {
   [[nodiscard]] const ApiError& error() const { return error_; }
   [[nodiscard]] bool complete() const { return complete_; }
   [[nodiscard]] std::uint64_t size() const { return size_; }  // octets that have come
+  // Its first octets, at most `most`: of what has come and is held.
+  [[nodiscard]] std::string_view beginning(std::size_t most) const {
+    return std::string_view(held_).substr(0, most);
+  }
 
   // Of the scan; the model is empty when the operation has no body.
   [[nodiscard]] std::string_view model() const;

@@ -43,9 +43,13 @@ class JsonLine {
   // In milliseconds, to the microsecond; left out unless both happened.
   void span(std::string_view name, Instant from, Instant to) {
     if (from.never() || to.never() || to < from) return;
+    duration(name, to - from);
+  }
+  // The same; not negative.
+  void duration(std::string_view name, Nanos length) {
     key(name);
     std::array<char, 32> digits;
-    const double value = std::floor(static_cast<double>((to - from).count()) / 1e3) / 1e3;
+    const double value = std::floor(static_cast<double>(length.count()) / 1e3) / 1e3;
     out_.append(
         digits.data(),
         std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::fixed, 3).ptr);

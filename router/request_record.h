@@ -13,6 +13,7 @@
 #include "router/durations.h"
 #include "router/openai.h"
 #include "router/usage.h"
+#include "steering/decision_record.h"
 
 namespace perigee::router {
 
@@ -59,6 +60,7 @@ struct RequestRecord {
   std::string pop;
   std::string region;  // of that endpoint; empty: its PoP has none
   std::string link;
+  CostTerms expected;  // of that endpoint, when it was chosen
   bool canary = false;
   bool streamed = false;
 
@@ -90,6 +92,9 @@ class RecordSink {
   // request.
   virtual StreamSeries* stream(const RequestRecord& /*record*/) { return nullptr; }
   virtual void take(const RequestRecord& record) = 0;
+  // Each choice of an endpoint, when somebody keeps them: making the record costs more than the choice.
+  [[nodiscard]] virtual bool wants_decisions() const { return false; }
+  virtual void decided(const DecisionRecord& /*record*/) {}
 
  protected:
   ~RecordSink() = default;

@@ -146,27 +146,6 @@ Task<bool> Session::queue() {
   co_return false;
 }
 
-// The next endpoint, and the right to try it.
-bool Session::pick() {
-  const Instant now = thread_.loop.now();
-  for (std::size_t tries = 0; tries <= kMaxTried; ++tries) {
-    decision_ = choose(*snapshot_, *pool_, choice_, &thread_.pool, now, thread_.names.number());
-    if (!decision_.endpoint) return false;
-    permit_ =
-        perigee::router::admit(*snapshot_->endpoints[*decision_.endpoint].counters, decision_.panic, now);
-    if (permit_.granted) break;
-  }
-  if (!permit_.granted) return false;
-  const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
-  choice_.add_tried(*decision_.endpoint);
-  record_.endpoint = endpoint.name;
-  record_.pop = endpoint.pop;
-  record_.region = endpoint.region_name;
-  record_.link = endpoint.link;
-  ++record_.attempts;
-  return true;
-}
-
 void Session::write_head() {
   const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
   EndpointRequestHead head;

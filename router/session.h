@@ -37,6 +37,7 @@ class Session {
   bool shed(Shed reason);
   Task<void> attempts();
   bool pick();
+  void record_decision(std::span<const Contender> contenders, const Draw& draw);
   bool conclude(AttemptEnd end);
   Task<void> deliver();
   void finish();

@@ -6,6 +6,8 @@ namespace perigee::router {
 namespace {
 
 constexpr std::size_t kLoggedModel = 64;  // of what a client asked for
+// Of a body that are compared: a system prompt and the beginning of a conversation. Its later turns begin alike.
+constexpr std::size_t kPrefixOctets = 1024;
 
 }  // namespace
 
@@ -24,6 +26,8 @@ bool Session::route() {
       estimate_tokens(operation_->operation, body_.json(), exchange_.body_length().value_or(body_.size()));
   choice_.octets = exchange_.body_length().value_or(body_.size());
   if (body_.json() != nullptr) choice_.tokens = static_cast<double>(choice_.octets) / pool_->octets_per_token;
+  if (snapshot_->settings.choice.affinity_margin > Nanos(0) && body_.json() != nullptr)
+    choice_.prefix = prefix_of(*pool_, body_.beginning(kPrefixOctets));
   body_.prepare(pool_->served_name, key_ != nullptr && key_->limits.tokens.has_value());
   return true;
 }

@@ -26,6 +26,7 @@ struct EngineReading {
   std::atomic<std::int64_t> waiting{-1};      // requests in its queue
   std::atomic<std::int64_t> running{-1};      // requests it works on
   std::atomic<std::int64_t> kv_use{-1};       // of its KV cache, in 1/10000
+  std::atomic<std::uint64_t> sent_before{0};  // tokens_sent of the endpoint when it was taken
   std::atomic<std::int64_t> prompt_tokens_total{-1};  // since it began
   std::atomic<std::int64_t> prefill_rate{-1};         // learned: prompt tokens a second while it had a queue
   std::atomic<std::int64_t> prompt_tokens{-1};        // learned: of one request

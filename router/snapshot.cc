@@ -48,6 +48,7 @@ class Maker {
 
   RouterSnapshot run() {
     RouterSnapshot out;
+    out.number = previous_ == nullptr ? 1 : previous_->number + 1;
     out.regions = policy_.regions;
     out.settings = policy_.router;
     out.keys = material_.keys;

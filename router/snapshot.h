@@ -106,6 +106,7 @@ struct RouterSnapshot {
     std::shared_ptr<const TlsServer> tls;  // null: plain
   };
 
+  std::uint64_t number = 0;          // one more than that of the snapshot before
   std::vector<std::string> regions;  // in the order of the bits
   std::vector<Endpoint> endpoints;   // in policy order
   std::vector<Service> services;     // the same

@@ -33,8 +33,8 @@ enum class Order : std::uint8_t { first, second, same };
 
 Order by_cost(const Contender& a, const Contender& b, const ChoiceLaw& law) {
   const auto [first, second] = compared(a.cost, b.cost);
-  const auto least = static_cast<double>(std::min(first, second).count());
-  const Nanos equal = std::max(law.equal_absolute, Nanos(static_cast<std::int64_t>(least * law.equal)));
+  const Nanos part = std::min(first, second) / 1'000'000 * law.equal_ppm;
+  const Nanos equal = std::max(law.equal_absolute, part);
   if (first + equal < second) return Order::first;
   return second + equal < first ? Order::second : Order::same;
 }

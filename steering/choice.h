@@ -72,6 +72,14 @@ struct Contender {
   std::uint32_t weight = 1;  // effective, never 0
   CostTerms cost;
   Instant retry_at;  // of barrier retry_after
+  // What the cost and the load were made of: for people, no rule looks at it.
+  struct Read {
+    std::uint32_t in_flight = 0;
+    std::uint64_t tokens_waiting = 0;  // of prompts sent by this gateway, without an answer yet
+    std::int64_t engine_waiting = -1;  // requests, as the engine said last; -1: unknown
+    friend bool operator==(const Read&, const Read&) = default;
+  };
+  Read read;
   friend bool operator==(const Contender&, const Contender&) = default;
 };
 
@@ -82,7 +90,7 @@ inline constexpr std::size_t kMaxChoices = 4;  // drawn at once; more is a herd
 struct ChoiceLaw {
   std::uint32_t choices = 2;
   Nanos spill_margin = std::chrono::milliseconds(2);
-  double equal = 0.02;  // of the cost
+  std::uint32_t equal_ppm = 20'000;  // of the cost, in millionths
   Nanos equal_absolute = std::chrono::microseconds(100);
   Nanos affinity_margin{0};  // 0: no prefix is kept together
   Nanos refresh_after = std::chrono::seconds(60);

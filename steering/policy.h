@@ -284,6 +284,7 @@ struct Policy {
     Nanos slow_start{std::chrono::seconds(10)};     // 0: none
     Nanos drain_deadline{std::chrono::minutes(5)};  // of this process's own streams when it stops
     std::string access_log = "none";                // or "stderr", or a file's absolute path
+    std::string decision_log = "none";  // the same: each choice of an endpoint, for `perigee replay`
     struct UsageRecords {
       std::string directory;                                 // absolute; empty: none are kept
       std::uint64_t file_octets = std::uint64_t{16} << 20U;  // of one file

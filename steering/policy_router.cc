@@ -131,13 +131,23 @@ void read_listeners(Map& root, Policy& policy) {
   }
 }
 
+void read_log(Map& map, const char* key, std::string& target) {
+  const auto log = map.child(key);
+  if (log && log->is(yaml::Node::Kind::scalar) &&
+      (log->node->scalar == "none" || log->node->scalar == "stderr"))
+    target = log->node->scalar;
+  else
+    map.absolute_path(key, target);
+}
+
 void read_choice(Map& map, Policy::Router& router) {
   if (const auto at = map.child("choice")) {
     Map inner(*at, map.report());
     ChoiceLaw& law = router.choice;
     inner.integer<std::uint32_t>("draw", law.choices, 1, kMaxChoices);
     inner.duration("spill_margin", law.spill_margin, Nanos(0), 10s);
-    inner.percent("equal", law.equal, 0, 0.5);
+    double equal = law.equal_ppm / 1e6;
+    if (inner.percent("equal", equal, 0, 0.5)) law.equal_ppm = static_cast<std::uint32_t>(equal * 1e6 + 0.5);
     inner.duration("affinity_margin", law.affinity_margin, Nanos(0), 10s);
     inner.duration("refresh_after", law.refresh_after, 1s, 24h);
     inner.integer<std::uint32_t>("refresh_one_in", law.refresh_one_in, 0, 1'000'000);
@@ -187,12 +197,8 @@ void read_router_constants(Map& root, Policy::Router& router) {
   read_choice(map, router);
   map.duration("slow_start", router.slow_start, Nanos(0), 10min);
   map.duration("drain_deadline", router.drain_deadline, Nanos(0), 24h);
-  const auto log = map.child("access_log");
-  if (log && log->is(yaml::Node::Kind::scalar) &&
-      (log->node->scalar == "none" || log->node->scalar == "stderr"))
-    router.access_log = log->node->scalar;
-  else
-    map.absolute_path("access_log", router.access_log);
+  read_log(map, "access_log", router.access_log);
+  read_log(map, "decision_log", router.decision_log);
   read_usage_records(map, router.usage_records);
 }
 

@@ -127,7 +127,7 @@ TEST(ApiJsonTest, Explanation) {
   const auto explained =
       explain(*snapshot.policy, *snapshot.route, "chat", IpAddress::v4(198, 51, 100, 10), std::nullopt, kNow);
   ASSERT_TRUE(explained) << explained.error().text();
-  const json::value value = explanation_json(snapshot, *explained);
+  const json::value value = explanation_json(snapshot, *explained, {});
   EXPECT_EQ(value.at("client"), json::value("198.51.100.10"));
   EXPECT_EQ(value.at("port"), json::value(nullptr));
   EXPECT_EQ(value.at("generation"), json::value(12U));

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "router/line_log.h"
+
 namespace perigee::router {
 namespace {
 
@@ -72,6 +74,9 @@ class AccessLogTest : public ::testing::Test {
     std::ifstream file(path);
     return {std::istreambuf_iterator<char>(file), {}};
   }
+  static void take(LineLog& log, std::size_t thread, const char* id) {
+    log.take(thread, [id](std::string& out) { append_access_line(out, record_of(id)); });
+  }
   // Until `part` is in the file.
   static bool comes(const std::filesystem::path& path, std::string_view part) {
     for (int i = 0; i < 5000; ++i) {
@@ -89,16 +94,16 @@ class AccessLogTest : public ::testing::Test {
 
 TEST_F(AccessLogTest, WritesToItsFileAndAfterRotationToTheNewOne) {
   const auto path = folder / "log";
-  AccessLog log(2);
-  log.take(0, record_of("nobody-asked"));
+  LineLog log(2);
+  take(log, 0, "nobody-asked");
   ASSERT_TRUE(log.open(path));
-  log.take(0, record_of("first"));
-  log.take(1, record_of("second"));
+  take(log, 0, "first");
+  take(log, 1, "second");
   EXPECT_TRUE(comes(path, "\"second\""));
   EXPECT_TRUE(comes(path, "\"first\""));
   std::filesystem::rename(path, folder / "log.1");
   ASSERT_TRUE(log.open(path));
-  log.take(0, record_of("third"));
+  take(log, 0, "third");
   EXPECT_TRUE(comes(path, "\"third\""));
   EXPECT_EQ(text(path).find("first"), std::string::npos);
   EXPECT_EQ(text(folder / "log.1").find("nobody"), std::string::npos);
@@ -110,20 +115,20 @@ TEST_F(AccessLogTest, WritesToItsFileAndAfterRotationToTheNewOne) {
 
 TEST_F(AccessLogTest, AnErrorLeavesTheLogAsItWas) {
   const auto path = folder / "log";
-  AccessLog log(1);
+  LineLog log(1);
   ASSERT_TRUE(log.open(path));
   const auto failed = log.open(folder / "absent" / "log");
   ASSERT_FALSE(failed);
   EXPECT_NE(failed.error().text().find("absent/log"), std::string::npos);
-  log.take(0, record_of("still"));
+  take(log, 0, "still");
   EXPECT_TRUE(comes(path, "\"still\""));
 }
 
 TEST_F(AccessLogTest, CountsWhatTheDiskDoesNotTake) {
-  AccessLog log(1);
+  LineLog log(1);
   ASSERT_TRUE(log.open("/dev/full"));
-  log.take(0, record_of("a"));
-  log.take(0, record_of("b"));
+  take(log, 0, "a");
+  take(log, 0, "b");
   for (int i = 0; i < 5000 && log.lost() < 2; ++i) std::this_thread::sleep_for(1ms);
   EXPECT_EQ(log.lost(), 2U);
 }

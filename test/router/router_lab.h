@@ -268,6 +268,15 @@ class Records : public RecordSink {
     records_.push_back(record);
     more_.notify_all();
   }
+  [[nodiscard]] bool wants_decisions() const override { return true; }
+  void decided(const DecisionRecord& record) override {
+    const std::lock_guard lock(mutex_);
+    decisions_.push_back(record);
+  }
+  std::vector<DecisionRecord> decisions() {
+    const std::lock_guard lock(mutex_);
+    return decisions_;
+  }
   // The `count`th record.
   RequestRecord wait(std::size_t count = 1) {
     std::unique_lock lock(mutex_);
@@ -281,6 +290,7 @@ class Records : public RecordSink {
   std::mutex mutex_;
   std::condition_variable more_;
   std::vector<RequestRecord> records_;
+  std::vector<DecisionRecord> decisions_;
 };
 
 struct RouterLab : testing::Test {
@@ -305,12 +315,14 @@ struct RouterLab : testing::Test {
     policy = policy_of(text);
     router = Router::create({&records}).value();
     const Instant now = monotonic_now();
-    const Route decided = route(policy, Conditions{}, Route{}, now);
+    decided = route(policy, Conditions{}, Route{}, now);
     in_force = std::make_shared<const Policy>(policy);
     const auto errors = router->prepare(in_force, now);
     ASSERT_TRUE(errors.empty()) << text_of(errors);
     router->publish(in_force, decided, now);
   }
+  // As the control loop does at each tick.
+  void tick() { router->publish(in_force, decided, monotonic_now()); }
   static Policy policy_of(const std::string& text) {
     auto parsed = parse_policy(text, "policy.yaml");
     EXPECT_TRUE(parsed) << text_of(parsed.error()) << text;
@@ -332,14 +344,18 @@ struct RouterLab : testing::Test {
   }
   void expect_nothing_held() const {
     eventually([&] { return router->counters().held.now == 0 && router->counters().retries.active == 0; });
-    for (const auto& endpoint : router->snapshot()->endpoints)
+    for (const auto& endpoint : router->snapshot()->endpoints) {
       EXPECT_EQ(endpoint.counters->in_flight.load(), 0U);
+      EXPECT_EQ(endpoint.counters->tokens_waiting.load(), 0U);
+      EXPECT_EQ(endpoint.counters->tokens_waiting_streamed.load(), 0U);
+    }
   }
 
   std::string more_service;  // lines of the service, before begin()
   std::string more_policy;   // at the top level
   Records records;
   Policy policy;
+  Route decided;
   std::shared_ptr<const Policy> in_force;
   std::unique_ptr<Router> router;
   std::uint16_t port = 0;
