@@ -64,7 +64,8 @@ struct Decision : Choice {
 };
 
 // The candidates now, at most kMaxServiceEndpoints. `out` has room for them; returns the part that was
-// written. Connections that are open are looked for in `connections`, the thread's own; null: one is taken to be open.
+// written. Connections that are open are looked for in `connections`, the thread's own; null: one is taken to
+// be open.
 std::span<const Contender> contend(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
                                    const ChoiceRequest& request, const EndpointPool* connections, Instant now,
                                    std::span<Contender> out);

@@ -6,7 +6,8 @@ namespace perigee::router {
 namespace {
 
 constexpr std::size_t kLoggedModel = 64;  // of what a client asked for
-// Of a body that are compared: a system prompt and the beginning of a conversation. Its later turns begin alike.
+// Of a body that are compared: a system prompt and the beginning of a conversation. Its later turns begin
+// alike.
 constexpr std::size_t kPrefixOctets = 1024;
 
 }  // namespace
