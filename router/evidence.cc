@@ -35,6 +35,28 @@ void add_endpoints(const RouterSnapshot& snapshot, Instant now, Families& out) {
   for (Family* family : {&in_flight, &attempts, &state, &opened, &refused}) family->move_into(out);
 }
 
+// What was learned, beside the series of models.
+void add_costs(const RouterSnapshot& snapshot, Families& out) {
+  Family fixed =
+      gauge("perigee_router_service_fixed_seconds",
+            "Learned time until the first event of a request without a prompt that meets no queue.");
+  Family token =
+      gauge("perigee_router_service_token_seconds", "Learned time more for each token of a prompt.");
+  for (const RouterSnapshot::Service& service : snapshot.services) {
+    for (const RouterSnapshot::Model& model : service.models) {
+      for (const RouterSnapshot::Candidate& candidate : model.pool.candidates) {
+        if (candidate.refreshed.never()) continue;  // nothing of its own
+        const Labels labels{{"service", service.name},
+                            {"model", model.name},
+                            {"endpoint", snapshot.endpoints[candidate.endpoint].name}};
+        fixed.measure(labels, static_cast<double>(candidate.service.fixed.count()) / 1e9);
+        token.measure(labels, candidate.service.ns_per_token / 1e9);
+      }
+    }
+  }
+  for (Family* family : {&fixed, &token}) family->move_into(out);
+}
+
 void add_gates(const RouterSnapshot& snapshot, Families& out) {
   Family in_flight =
       gauge("perigee_router_service_in_flight", "Requests that have a place, of a service that limits them.");
@@ -146,6 +168,7 @@ std::vector<prometheus::MetricFamily> Evidence::families(Router& router, Instant
   std::vector<prometheus::MetricFamily> out = request_families(metrics_);
   add_endpoints(*router.snapshot_now(), now, out);
   add_gates(*router.snapshot_now(), out);
+  add_costs(*router.snapshot_now(), out);
   add_threads(router.thread_counters(), out);
   add_process(router.counters(), log_.lost(), decisions_.lost(), usage_.lost(), out);
   return out;

@@ -16,10 +16,10 @@ class Family {
  public:
   Family(prometheus::MetricType type, const char* name, const char* help) : family_{name, help, type, {}} {}
 
-  void add(Labels labels, std::uint64_t value) {
+  void add(Labels labels, std::uint64_t value) { measure(std::move(labels), static_cast<double>(value)); }
+  void measure(Labels labels, double number) {
     prometheus::ClientMetric metric;
     metric.label = std::move(labels);
-    const auto number = static_cast<double>(value);
     metric.counter.value = family_.type == prometheus::MetricType::Counter ? number : 0;
     metric.gauge.value = family_.type == prometheus::MetricType::Gauge ? number : 0;
     family_.metric.push_back(std::move(metric));

@@ -60,7 +60,9 @@ struct RequestRecord {
   std::string pop;
   std::string region;  // of that endpoint; empty: its PoP has none
   std::string link;
-  CostTerms expected;  // of that endpoint, when it was chosen
+  CostTerms expected;              // of that endpoint, when it was chosen
+  Rule rule = Rule::nothing_left;  // that chose it
+  bool spilled = false;            // out of a nearer tier
   bool canary = false;
   bool streamed = false;
 

@@ -75,6 +75,11 @@ void ThreadMetrics::take(const RequestRecord& record) {
     of.tokens[ModelSeries::cached].add(record.usage->cached);
     of.tokens[ModelSeries::reasoning].add(record.usage->reasoning);
   }
+  if (record.attempts > 0 && record.rule != Rule::nothing_left)
+    of.rules[static_cast<std::size_t>(record.rule)].add(1);
+  if (record.spilled) of.spilled.add(1);
+  if (record.attempts == 1 && record.streamed && !record.first_event.never() && record.expected.network)
+    of.expected.add(record.expected.total());
   // A later attempt waited for the endpoints before it: that is not what the gateway adds.
   const Nanos queued = std::max(record.queued, Nanos(0));
   if (record.queued >= Nanos(0)) of.queued.add(record.queued);
@@ -104,8 +109,8 @@ class MetricsReading {
     for (const auto& [limit, count] : shadows_)
       if (count > 0) shadow_.add({{"limit", std::string(limit)}}, count);
     std::vector<prometheus::MetricFamily> out;
-    for (Family* family : {&requests_, &attempts_, &retries_, &tokens_, &errors_, &shadow_, &added_, &queued_,
-                           &first_, &gaps_})
+    for (Family* family : {&requests_, &attempts_, &retries_, &tokens_, &errors_, &shadow_, &choices_,
+                           &spills_, &added_, &queued_, &expected_, &first_, &gaps_})
       family->move_into(out);
     return out;
   }
@@ -141,6 +146,12 @@ class MetricsReading {
     for (std::size_t kind = 0; kind < ModelSeries::kTokens; ++kind)
       tokens_.add(with(labels, "kind", std::string(kTokenNames[kind])),
                   sum(all, [&](const ModelSeries& s) -> const Count& { return s.tokens[kind]; }));
+    for (std::size_t rule = 0; rule < ModelSeries::kRules; ++rule)
+      choices_.add(with(labels, "rule", name_of(static_cast<Rule>(rule))),
+                   sum(all, [&](const ModelSeries& s) -> const Count& { return s.rules[rule]; }));
+    spills_.add(labels, sum(all, [](const ModelSeries& s) -> const Count& { return s.spilled; }));
+    expected_.add(histogram(
+        labels, all, [](const ModelSeries& s) -> const auto& { return s.expected; }));
     added_.add(histogram(
         labels, all, [](const ModelSeries& s) -> const auto& { return s.added; }));
     queued_.add(histogram(
@@ -177,6 +188,13 @@ class MetricsReading {
   Family attempts_ = counter("perigee_router_attempts_total", "Attempts at endpoints.");
   Family retries_ = counter("perigee_router_retries_total", "Attempts after the first one of a request.");
   Family tokens_ = counter("perigee_router_tokens_total", "Tokens as endpoints reported them.");
+  Family choices_ = counter("perigee_router_choices_total",
+                            "Requests by the rule that chose the last endpoint they were sent to.");
+  Family spills_ = counter("perigee_router_spills_total",
+                           "Requests whose last endpoint was cheaper than those of a nearer tier.");
+  Family expected_{prometheus::MetricType::Histogram, "perigee_router_expected_ttft_seconds",
+                   "Time until the first event as it was expected when the endpoint was chosen; of streams, "
+                   "first attempts."};
   Family errors_ =
       counter("perigee_router_errors_total", "Errors that were answered by the router, by reason.");
   Family shadow_ = counter("perigee_router_shadow_refusals_total",

@@ -20,6 +20,7 @@ namespace perigee::router {
 // Of one model of one service.
 struct ModelSeries {
   static constexpr std::size_t kClasses = 6;  // of status codes; 0: none was sent
+  static constexpr std::size_t kRules = static_cast<std::size_t>(Rule::nothing_left);
   enum Token : std::uint8_t { prompt, completion, cached, reasoning, kTokens };
 
   std::string service;
@@ -28,7 +29,10 @@ struct ModelSeries {
   Count attempts;
   Count retries;
   std::array<Count, kTokens> tokens;
-  DurationHistogram added;  // from head to sent, without the waits for the body and for a place
+  std::array<Count, kRules> rules;  // that chose the last endpoint
+  Count spilled;
+  DurationHistogram expected;  // of streams, where the first event came from the first attempt
+  DurationHistogram added;     // from head to sent, without the waits for the body and for a place
   DurationHistogram queued;
   StreamSeries stream;
 };

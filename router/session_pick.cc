@@ -25,6 +25,8 @@ bool Session::pick() {
   record_.region = endpoint.region_name;
   record_.link = endpoint.link;
   record_.expected = decision_.cost;
+  record_.rule = decision_.rule;
+  record_.spilled = decision_.spilled;
   ++record_.attempts;
   return true;
 }
