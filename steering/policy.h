@@ -107,6 +107,15 @@ struct Policy {
     friend bool operator==(const Health&, const Health&) = default;
   };
 
+  // What an endpoint is asked of its engine's load.
+  struct Load {
+    std::string metrics;  // path of its metrics; empty: not asked
+    Nanos interval{250'000'000};
+    bool orca = false;  // a report is asked for with every routed request
+    [[nodiscard]] Nanos counts() const { return 3 * interval; }  // an answer, before its load is unknown
+    friend bool operator==(const Load&, const Load&) = default;
+  };
+
   // How requests and checks speak TLS to an endpoint. Files are absolute paths, read with the policy.
   struct EndpointTls {
     std::string ca;    // of the endpoint's certificate; empty: the system's
@@ -138,8 +147,9 @@ struct Policy {
     std::map<std::string, std::string> labels;
     Health health;
     std::optional<std::vector<std::string>> serves;  // models by the endpoint's own names; absent: any
-    std::string discover;            // path of its list of models, which narrows `serves`; empty: not asked
-    std::optional<EndpointTls> tls;  // of routed requests, https checks and `discover`
+    std::string discover;  // path of its list of models, which narrows `serves`; empty: not asked
+    Load load;
+    std::optional<EndpointTls> tls;  // of routed requests, https checks, `discover` and `load`
     Credential credential;           // of routed requests
     friend bool operator==(const Endpoint&, const Endpoint&) = default;
   };

@@ -16,7 +16,7 @@ constexpr std::uint64_t kKiB = 1024;
 constexpr std::uint64_t kMiB = 1024 * kKiB;
 constexpr std::uint64_t kGiB = 1024 * kMiB;
 constexpr std::size_t kMaxDnsName = 253;  // RFC 1035, section 2.3.4, without the root's dot
-constexpr std::size_t kMaxDiscoverPath = 255;
+constexpr std::size_t kMaxPath = 255;
 constexpr std::size_t kMaxVariable = 255;  // no one types a longer one
 
 void read_certificate(Map& map, Policy::Listener::Certificate& certificate) {
@@ -202,6 +202,8 @@ void read_router_constants(Map& root, Policy::Router& router) {
   read_usage_records(map, router.usage_records);
 }
 
+bool is_path(const std::string& text) { return text[0] == '/' && text.find(' ') == std::string::npos; }
+
 void read_endpoint_tls(Map& map, Policy::Endpoint& endpoint) {
   const auto at = map.child("tls");
   if (!at) return;
@@ -247,6 +249,27 @@ void read_region(Map& map, Policy& policy, Policy::Pop& pop) {
     map.report().add(map.path("region"), "is one region too many; at most " + std::to_string(kMaxRegions));
 }
 
+void read_load(Map& map, Policy::Load& load) {
+  const auto at = map.child("load");
+  if (!at) return;
+  Map inner(*at, map.report());
+  std::string metrics;
+  if (inner.text("metrics", metrics, kMaxPath)) {
+    if (metrics == "none")
+      load.metrics.clear();
+    else if (is_path(metrics))
+      load.metrics = std::move(metrics);
+    else
+      inner.report().add(inner.path("metrics"),
+                         "must begin with '/' and have no space, or be none; say for example \"/metrics\"");
+  }
+  inner.duration("interval", load.interval, 50ms, 60s);
+  inner.value("orca", load.orca, parse_flag);
+  const bool of_all = map.path().empty();  // then endpoints may give the rest
+  if (inner.child("interval") && load.metrics.empty() && !load.orca && !of_all)
+    inner.report().add(inner.path("interval"), "says nothing without \"metrics\" or \"orca: true\"");
+}
+
 void read_routed_endpoint(Map& map, Policy::Endpoint& endpoint) {
   if (const auto at = map.child("serves")) {
     std::vector<std::string>& serves = endpoint.serves.emplace();
@@ -260,8 +283,8 @@ void read_routed_endpoint(Map& map, Policy::Endpoint& endpoint) {
         serves.push_back(*name);
     }
   }
-  if (map.text("discover", endpoint.discover, kMaxDiscoverPath)) {
-    if (endpoint.discover[0] != '/' || endpoint.discover.find(' ') != std::string::npos)
+  if (map.text("discover", endpoint.discover, kMaxPath)) {
+    if (!is_path(endpoint.discover))
       map.report().add(map.path("discover"),
                        "must begin with '/' and have no space; say for example \"/v1/models\"");
     if (endpoint.health.type == Policy::Health::Type::none)

@@ -10,6 +10,8 @@
 namespace perigee {
 
 void read_region(yaml::Map& map, Policy& policy, Policy::Pop& pop);
+// The key "load" of an endpoint, or of the whole policy: the defaults of every endpoint.
+void read_load(yaml::Map& map, Policy::Load& load);
 void read_routed_endpoint(yaml::Map& map, Policy::Endpoint& endpoint);
 void read_router(yaml::Map& root, Policy& policy);  // listeners, keys, router
 // After endpoints and listeners.

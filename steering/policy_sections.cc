@@ -211,6 +211,8 @@ void read_endpoints(Map& root, Policy& policy) {
     Map map(*at, root.report());
     read_health(map, defaults);
   }
+  Policy::Load load;
+  read_load(root, load);
   for (const auto& [name, at] : entries(root, "endpoints", table::kMaxEndpoints)) {
     Policy::Endpoint endpoint;
     endpoint.name = name;
@@ -235,6 +237,8 @@ void read_endpoints(Map& root, Policy& policy) {
       Map overrides(*health, root.report());
       read_health(overrides, endpoint.health);
     }
+    endpoint.load = load;
+    read_load(map, endpoint.load);
     read_routed_endpoint(map, endpoint);
     policy.endpoints.push_back(std::move(endpoint));
   }
