@@ -21,6 +21,14 @@ std::string check(const boost::json::value& endpoint) {
   return text;
 }
 
+// "3 waiting, 12 running, KV 25.00%, 140.120 ms old".
+std::string load(const boost::json::value& endpoint) {
+  if (is_null(endpoint, "/load")) return "-";
+  return text_at(endpoint, "/load/waiting") + " waiting, " + text_at(endpoint, "/load/running") +
+         " running, KV " + percent_at(endpoint, "/load/kv_usage") + ", " + ms_at(endpoint, "/load/age_ms") +
+         " ms old";
+}
+
 void print(const boost::json::value& answer, std::ostream& out) {
   TextTable table({{"ENDPOINT"},
                    {"POP"},
@@ -32,12 +40,13 @@ void print(const boost::json::value& answer, std::ostream& out) {
                    {"CAPACITY", true},
                    {"CREATED", true},
                    {"CONNECT ms", true},
+                   {"LOAD"},
                    {"LAST CHECK"}});
   for (const auto& endpoint : list_at(answer, "/endpoints")) {
     table.add({text_at(endpoint, "/name"), text_at(endpoint, "/pop"), text_at(endpoint, "/address"),
                text_at(endpoint, "/health"), age_at(endpoint, "/health_age_s"), new_flows(endpoint),
                text_at(endpoint, "/flows"), text_at(endpoint, "/capacity"),
-               text_at(endpoint, "/flows_created"), ms_at(endpoint, "/check/connect_rtt_ms"),
+               text_at(endpoint, "/flows_created"), ms_at(endpoint, "/check/connect_rtt_ms"), load(endpoint),
                check(endpoint)});
   }
   table.print(out, "no endpoints");

@@ -39,6 +39,23 @@ json::value check_json(const Policy::Endpoint& endpoint, const EndpointHealth& h
                       {"status", last.status == 0 ? json::value(nullptr) : json::value(last.status)}};
 }
 
+template <class T>
+json::value number_or_null(const std::optional<T>& number) {
+  return number ? json::value(*number) : json::value(nullptr);
+}
+
+json::value load_json(const Policy::Endpoint& endpoint, const EndpointLoad& load, Instant now) {
+  const EngineLoad* fresh = fresh_load(endpoint, load, now);
+  if (fresh == nullptr) return nullptr;
+  return json::object{{"engine", name_of(fresh->engine)},
+                      {"age_ms", milliseconds(now - fresh->taken)},
+                      {"waiting", number_or_null(fresh->waiting)},
+                      {"running", number_or_null(fresh->running)},
+                      {"kv_usage", number_or_null(fresh->kv_use)},
+                      {"prefill_tokens_per_s", number_or_null(load.prefill_rate)},
+                      {"prompt_tokens", number_or_null(load.prompt_tokens)}};
+}
+
 json::object endpoint_json(const Snapshot& snapshot, std::size_t index, Instant now) {
   const Policy::Endpoint& endpoint = snapshot.policy->endpoints[index];
   const EndpointHealth health = index < snapshot.health.size() ? snapshot.health[index] : EndpointHealth{};
@@ -59,6 +76,7 @@ json::object endpoint_json(const Snapshot& snapshot, std::size_t index, Instant 
           {"check", check_json(endpoint, health, now)},
           {"absent_models",
            health.absent_models ? json::value_from(*health.absent_models) : json::value(nullptr)},
+          {"load", load_json(endpoint, health.load, now)},
           {"flows", sample == nullptr ? json::value(nullptr) : json::value(sample->flows)},
           {"flows_created", sample == nullptr ? json::value(nullptr) : json::value(sample->flows_created)},
           {"capacity", endpoint.capacity ? json::value(*endpoint.capacity) : json::value(nullptr)},

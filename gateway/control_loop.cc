@@ -35,6 +35,7 @@ Conditions conditions_of(const Policy& policy, const telemetry::Snapshot* teleme
     conditions.endpoints[i].health = health[i].state.verdict;
     conditions.endpoints[i].since = health[i].state.since;
     conditions.endpoints[i].connection_rtt = health[i].connection_rtt;
+    conditions.endpoints[i].load = health[i].load.load;
     conditions.endpoints[i].absent_models = health[i].absent_models.value_or(std::vector<std::string>());
   }
   conditions.links.resize(policy.links.size());

@@ -41,6 +41,10 @@ ControlService::ControlService(asio::io_context& io, ControlLoop loop, PolicyFil
       routing_(routing),
       acknowledge_within_(acknowledge_within),
       checker_(io.get_executor(), log),
+      poller_(io.get_executor(), log,
+              [routing](const Policy::Endpoint& of, const EngineLoad& load, const EngineRate& rate) {
+                if (routing != nullptr) routing->take_load(of, load, rate);
+              }),
       timer_(io) {}
 
 bool ControlService::start() {
@@ -82,6 +86,8 @@ void ControlService::let_go() { *changing_ = held_ = false; }
 void ControlService::tick() {
   if (held_) return;
   std::vector<EndpointHealth> health = checker_.report();
+  std::vector<EndpointLoad> loads = poller_.report(monotonic_now());
+  for (std::size_t i = 0; i < loads.size() && i < health.size(); ++i) health[i].load = loads[i];
   if (routing_ != nullptr) {
     const auto rtts = routing_->connection_rtts(*loop_.policy());
     for (std::size_t i = 0; i < rtts.size() && i < health.size(); ++i)
@@ -164,8 +170,7 @@ asio::awaitable<Change> ControlService::change(Candidate candidate, bool replace
   Change outcome = co_await acknowledged(revision);
   if (outcome.result != ChangeResult::refused) co_return outcome;
 
-  check_tls_ = check_tls_before;
-  checker_.follow(*before.policy, check_tls_);
+  ask_endpoints(*before.policy, check_tls_before);
   checker_.recall(known);
   loop_.put_back(before);
   if (replaced_file) {
@@ -214,9 +219,14 @@ Change ControlService::rejected(std::vector<std::string> errors) {
                 "the policy is invalid; nothing was changed", std::move(errors)};
 }
 
+void ControlService::ask_endpoints(const Policy& policy, CheckTls tls) {
+  check_tls_ = std::move(tls);
+  checker_.follow(policy, check_tls_);
+  poller_.follow(policy, check_tls_);
+}
+
 std::uint64_t ControlService::adopt(const Candidate& candidate) {
-  check_tls_ = candidate.check_tls;
-  checker_.follow(*candidate.policy, check_tls_);
+  ask_endpoints(*candidate.policy, candidate.check_tls);
   return loop_.adopt(candidate.policy, candidate.text, monotonic_now());
 }
 

@@ -14,6 +14,7 @@
 #include "gateway/change.h"
 #include "gateway/control_loop.h"
 #include "gateway/health_checker.h"
+#include "gateway/load_poller.h"
 #include "gateway/log.h"
 #include "gateway/policy_file.h"
 #include "steering/route.h"
@@ -30,6 +31,9 @@ class Routing {
 
   // The least round trip of its connections to the endpoints of `policy` lately, in that order; absent: none.
   virtual std::vector<std::optional<Nanos>> connection_rtts(const Policy& /*policy*/) { return {}; }
+  // What the engine of an endpoint said just now, for the requests that come before the next follow().
+  virtual void take_load(const Policy::Endpoint& /*of*/, const EngineLoad& /*load*/,
+                         const EngineRate& /*rate*/) {}
 
  protected:
   ~Routing() = default;
@@ -79,6 +83,7 @@ class ControlService {
   boost::asio::awaitable<Change> acknowledged(std::uint64_t revision);
   Change rejected(std::vector<std::string> errors);
   std::uint64_t adopt(const Candidate& candidate);
+  void ask_endpoints(const Policy& policy, CheckTls tls);
   // `loaded_at`: of the policy in force, when that is not the one of this reload.
   void record_reload(bool successful, std::vector<std::string> errors,
                      std::optional<std::string> loaded_at = std::nullopt);
@@ -90,6 +95,7 @@ class ControlService {
   Routing* routing_;
   Nanos acknowledge_within_;
   HealthChecker checker_;
+  LoadPoller poller_;
   CheckTls check_tls_;  // of the policy in force
   boost::asio::steady_timer timer_;
   bool held_ = false;

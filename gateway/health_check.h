@@ -8,29 +8,23 @@
 #include <string>
 #include <vector>
 
-#include "contract/address.h"
 #include "gateway/check_result.h"
+#include "gateway/endpoint_connection.h"
 #include "router/tls.h"
 #include "steering/policy.h"
 
 namespace perigee::gateway {
 
-struct CheckTarget {
-  IpAddress address;
-  std::uint16_t port = 0;
-};
-
 // How each endpoint of a policy is spoken to, in its order; null: without TLS.
 using CheckTls = std::vector<std::shared_ptr<const router::TlsClient>>;
 
-// Reads what the endpoints name that are checked by https or asked for their models over TLS; an error for
-// each that is wrong.
+// Reads what the endpoints name that are checked by https, or asked over TLS for their models or their load;
+// an error for each that is wrong.
 boost::system::result<CheckTls, std::vector<std::string>> load_check_tls(const Policy& policy);
 
 // Runs on the executor of the calling coroutine; every failure is a finding. `tls` is for https, which checks
-// the endpoint's certificate as requests do: what is no endpoint of ours must not pass for a healthy one. The
-// source address is the kernel's choice: in a PoP, the kernel routes endpoint prefixes to the host port, so
-// that the check takes the real path. `want_body`: the result has the body.
+// the endpoint's certificate as requests do: what is no endpoint of ours must not pass for a healthy one.
+// `want_body`: the result has the body.
 boost::asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check,
                                                    std::shared_ptr<const router::TlsClient> tls,
                                                    bool want_body = false);

@@ -6,8 +6,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <optional>
-#include <random>
 
+#include "gateway/jitter.h"
 #include "gateway/model_list.h"
 #include "gateway/spawned.h"
 #include "router/rtt_window.h"
@@ -29,12 +29,7 @@ struct HealthChecker::Shared {
   const Log& log;
   const Nanos discover_every;
   bool dataplane_alive = false;
-  std::mt19937_64 random{std::random_device{}()};
-
-  Nanos spread(Nanos interval, double from, double to) {
-    const double factor = std::uniform_real_distribution<double>(from, to)(random);
-    return Nanos(static_cast<std::int64_t>(static_cast<double>(interval.count()) * factor));
-  }
+  Jitter jitter{};
 };
 
 struct HealthChecker::Watch {
@@ -144,12 +139,12 @@ std::vector<EndpointHealth> HealthChecker::report() const {
 asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::shared_ptr<Shared> shared) {
   const Policy::Health law = watch->endpoint.health;
   const CheckTarget target{watch->endpoint.address, watch->endpoint.port};
-  watch->timer.expires_after(shared->spread(law.interval, 0, kFirstWithin));
+  watch->timer.expires_after(shared->jitter.spread(law.interval, 0, kFirstWithin));
   while (true) {
     co_await watch->timer.async_wait(kAsTuple);
     if (watch->stopped) co_return;
     // The next one is counted from this one's begin: a slow check does not thin them out.
-    watch->timer.expires_after(shared->spread(law.interval, 1 - kCheckJitter, 1 + kCheckJitter));
+    watch->timer.expires_after(shared->jitter.spread(law.interval, 1 - kCheckJitter, 1 + kCheckJitter));
     const bool alive_before = shared->dataplane_alive;
     const std::optional<Way> way_before = watch->way;
     auto work = check_endpoint(target, law, watch->tls);

@@ -193,6 +193,35 @@ void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families
   absent.move_into(families);
 }
 
+void add_loads(const Snapshot& snapshot, Instant now, std::vector<MetricFamily>& families) {
+  Family waiting = gauge("perigee_endpoint_engine_waiting_requests",
+                         "Requests in the queue of the endpoint's engine; absent while unknown or stale.");
+  Family running = gauge("perigee_endpoint_engine_running_requests",
+                         "Requests that the endpoint's engine works on; absent while unknown or stale.");
+  Family kv = gauge("perigee_endpoint_engine_kv_usage_ratio",
+                    "Of the KV cache of the endpoint's engine; absent while unknown or stale.");
+  Family age =
+      gauge("perigee_endpoint_engine_load_age_seconds",
+            "Time since the endpoint's engine said its load; absent while that is unknown or stale.");
+  Family polls = counter("perigee_endpoint_engine_polls_total",
+                         "Questions for the load of the endpoint's engine, by what came of them.");
+  for (std::size_t i = 0; i < snapshot.policy->endpoints.size() && i < snapshot.health.size(); ++i) {
+    const Policy::Endpoint& endpoint = snapshot.policy->endpoints[i];
+    const EndpointLoad& load = snapshot.health[i].load;
+    const Labels labels{{"endpoint", endpoint.name}, {"pop", snapshot.policy->pop_of(endpoint).name}};
+    if (const EngineLoad* fresh = fresh_load(endpoint, load, now)) {
+      if (fresh->waiting) waiting.add(labels, std::uint64_t{*fresh->waiting});
+      if (fresh->running) running.add(labels, std::uint64_t{*fresh->running});
+      if (fresh->kv_use) kv.add(labels, *fresh->kv_use);
+      age.add(labels, seconds(now - fresh->taken));
+    }
+    if (endpoint.load.metrics.empty()) continue;
+    for (std::size_t kind = 0; kind < kCheckFindingCount; ++kind)
+      polls.add(with(labels, "result", kCheckFindingNames[kind]), load.polls[kind]);
+  }
+  for (Family* family : {&waiting, &running, &kv, &age, &polls}) family->move_into(families);
+}
+
 bool in_first_tier(const ServiceRoute* route, EndpointId endpoint) {
   if (route == nullptr || route->tiers.empty()) return false;
   for (const Candidate& candidate : route->tiers.front()) {
@@ -293,6 +322,7 @@ std::vector<MetricFamily> metric_families(const Snapshot& snapshot, Instant now)
     for (std::size_t i = 0; i < snapshot.policy->links.size(); ++i) links.add(snapshot, i, now);
     links.move_into(families);
     add_endpoints(snapshot, families);
+    add_loads(snapshot, now, families);
     add_services(snapshot, families);
   }
   add_dataplane(snapshot, families);

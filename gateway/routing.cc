@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <thread>
 
+#include "router/engine_reading.h"
+
 namespace perigee::gateway {
 
 std::vector<std::string> RouterRouting::prepare(const std::shared_ptr<const Policy>& policy) {
@@ -53,6 +55,15 @@ std::vector<std::optional<Nanos>> RouterRouting::connection_rtts(const Policy& p
   for (std::size_t i = 0; i < out.size(); ++i)  // of the policy before, until the new one is published
     if (i >= endpoints.size() || endpoints[i].id != policy.endpoints[i].id) out[i].reset();
   return out;
+}
+
+void RouterRouting::take_load(const Policy::Endpoint& of, const EngineLoad& load, const EngineRate& rate) {
+  if (router_ == nullptr) return;
+  const auto& endpoints = router_->snapshot()->endpoints;
+  const auto found = std::ranges::find_if(endpoints, [&](const router::RouterSnapshot::Endpoint& each) {
+    return each.id == of.id && each.target.address == of.address && each.target.port == of.port;
+  });
+  if (found != endpoints.end()) router::publish(load, rate, of.load.counts(), found->counters->engine);
 }
 
 void RouterRouting::drain() {

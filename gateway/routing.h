@@ -27,6 +27,7 @@ class RouterRouting final : public Routing {
   void follow(const std::shared_ptr<const Policy>& policy, const Route& route) override;
 
   std::vector<std::optional<Nanos>> connection_rtts(const Policy& policy) override;
+  void take_load(const Policy::Endpoint& of, const EngineLoad& load, const EngineRate& rate) override;
 
   // Copies of the listening sockets, for the next process.
   [[nodiscard]] std::vector<Descriptor> sockets();

@@ -53,4 +53,8 @@ const telemetry::Window* fresh_window(const Snapshot& snapshot, const telemetry:
   return now - sample.window->end <= snapshot.policy->steering.window ? &*sample.window : nullptr;
 }
 
+const EngineLoad* fresh_load(const Policy::Endpoint& endpoint, const EndpointLoad& load, Instant now) {
+  return load.load && now - load.load->taken <= endpoint.load.counts() ? &*load.load : nullptr;
+}
+
 }  // namespace perigee::gateway

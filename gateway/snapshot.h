@@ -16,11 +16,21 @@
 #include "contract/units.h"
 #include "gateway/check_result.h"
 #include "steering/conditions.h"
+#include "steering/engine_metrics.h"
 #include "steering/health.h"
 #include "steering/policy.h"
 #include "steering/route.h"
 
 namespace perigee::gateway {
+
+// What the polls of one endpoint's load have said so far.
+struct EndpointLoad {
+  std::optional<EngineLoad> load;      // absent: it was not asked, or its last answer counts no more
+  std::optional<double> prefill_rate;  // as EngineRate learned them
+  std::optional<double> prompt_tokens;
+  std::array<std::uint64_t, kCheckFindingCount> polls{};  // how often each; bad_body: no metric of any engine
+  friend bool operator==(const EndpointLoad&, const EndpointLoad&) = default;
+};
 
 // What the checks of one endpoint have said so far.
 struct EndpointHealth {
@@ -33,6 +43,7 @@ struct EndpointHealth {
   // counts no more.
   std::optional<std::vector<std::string>> absent_models{};
   Instant listed_at{};  // when it said so
+  EndpointLoad load{};
 };
 
 // How far the table is on its way; `no_dataplane`: nobody is there to take it.
@@ -96,6 +107,10 @@ inline constexpr int kMaxSnapshotTicks = 5;
 // steering window; else null.
 [[nodiscard]] const telemetry::Window* fresh_window(const Snapshot& snapshot,
                                                     const telemetry::LinkSample& sample, Instant now);
+
+// The load of an endpoint while it says something: not older than its policy lets it count; else null.
+[[nodiscard]] const EngineLoad* fresh_load(const Policy::Endpoint& endpoint, const EndpointLoad& load,
+                                           Instant now);
 
 // The one place where threads meet: writer the control loop, readers the admin thread. A mutex for the time
 // of a pointer copy; nothing here is in a request's path.

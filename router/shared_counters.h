@@ -17,19 +17,23 @@ inline constexpr std::size_t kCacheLine = 64;
 inline constexpr std::size_t kAbsentModels = 8;
 
 // What an endpoint's engine says of its load, and what follows from it, for the requests that decide now. -1:
-// unknown. Written by the poll of its metrics alone (the control side), but for `waiting`, `kv_use` and the
-// two times, which its ORCA reports write too. Each value is read by itself, relaxed: a reader may see those
-// of two readings side by side, an interval apart at most, which no estimate notices.
+// unknown; times are nanoseconds as in Instant, 0: never. The poll of its metrics (the control side) writes
+// all of it, and ORCA reports in its answers the first four. Each value is read by itself, relaxed: a reader
+// may see those of two readings side by side, an interval apart at most, which no estimate notices.
 struct EngineReading {
-  std::atomic<std::int64_t> taken{0};         // when, in nanoseconds as in Instant; 0: never
-  std::atomic<std::int64_t> counts_until{0};  // the same; from then on it is stale, and all of it unknown
   std::atomic<std::int64_t> waiting{-1};      // requests in its queue
-  std::atomic<std::int64_t> running{-1};      // requests it works on
   std::atomic<std::int64_t> kv_use{-1};       // of its KV cache, in 1/10000
+  std::atomic<std::int64_t> taken{0};         // when it said so
+  std::atomic<std::int64_t> counts_until{0};  // from then on both are unknown
   std::atomic<std::uint64_t> sent_before{0};  // tokens_sent of the endpoint when it was taken
+
+  std::atomic<std::int64_t> running{-1};              // requests it works on
   std::atomic<std::int64_t> prompt_tokens_total{-1};  // since it began
-  std::atomic<std::int64_t> prefill_rate{-1};         // learned: prompt tokens a second while it had a queue
-  std::atomic<std::int64_t> prompt_tokens{-1};        // learned: of one request
+  std::atomic<std::int64_t> polled_until{0};          // from then on both are unknown
+
+  // Learned from polls; true until something else is learned.
+  std::atomic<std::int64_t> prefill_rate{-1};   // prompt tokens a second while it had a queue
+  std::atomic<std::int64_t> prompt_tokens{-1};  // of one request
 };
 
 // Of one endpoint, for as long as any snapshot names it. Held by shared_ptr: a new snapshot takes over those

@@ -111,7 +111,8 @@ struct Policy {
   struct Load {
     std::string metrics;  // path of its metrics; empty: not asked
     Nanos interval{250'000'000};
-    bool orca = false;  // a report is asked for with every routed request
+    bool orca = false;       // a report is asked for with every routed request
+    std::uint16_t port = 0;  // of `metrics`; 0: the endpoint's
     [[nodiscard]] Nanos counts() const { return 3 * interval; }  // an answer, before its load is unknown
     friend bool operator==(const Load&, const Load&) = default;
   };

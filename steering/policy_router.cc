@@ -263,9 +263,12 @@ void read_load(Map& map, Policy::Load& load) {
       inner.report().add(inner.path("metrics"),
                          "must begin with '/' and have no space, or be none; say for example \"/metrics\"");
   }
+  inner.integer<std::uint16_t>("port", load.port, 1, 65535);
   inner.duration("interval", load.interval, 50ms, 60s);
   inner.value("orca", load.orca, parse_flag);
   const bool of_all = map.path().empty();  // then endpoints may give the rest
+  if (inner.child("port") && load.metrics.empty() && !of_all)
+    inner.report().add(inner.path("port"), "says nothing without \"metrics\"");
   if (inner.child("interval") && load.metrics.empty() && !load.orca && !of_all)
     inner.report().add(inner.path("interval"), "says nothing without \"metrics\" or \"orca: true\"");
 }

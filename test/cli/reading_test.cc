@@ -52,7 +52,8 @@ TEST(Reading, Endpoints) {
   const Ran ran = ask({"endpoints"}, R"({"endpoints": [
     {"name": "mel-1", "pop": "mel", "address": "10.2.1.1:8000", "health": "healthy", "health_age_s": 60.2,
      "accepts_new": true, "drain": false, "full": false, "flows": 3, "flows_created": 40, "capacity": 64,
-     "check": {"outcome": "ok", "detail": "", "connect_rtt_ms": 5.2}},
+     "check": {"outcome": "ok", "detail": "", "connect_rtt_ms": 5.2},
+     "load": {"waiting": 3, "running": null, "kv_usage": 0.25, "age_ms": 140.12}},
     {"name": "mel-2", "health": "dead", "accepts_new": false, "flows": null, "capacity": null,
      "check": {"outcome": "refused", "detail": "10.2.1.2:8000", "connect_rtt_ms": null}},
     {"name": "per-1", "health": "unknown", "drain": true, "check": null}]})",
@@ -61,11 +62,13 @@ TEST(Reading, Endpoints) {
   EXPECT_EQ(
       ran.out,
       "ENDPOINT  POP  ADDRESS        HEALTH   SINCE  NEW FLOWS    FLOWS  CAPACITY  CREATED  CONNECT ms  "
-      "LAST CHECK\n"
-      "mel-1     mel  10.2.1.1:8000  healthy  1m00s  yes              3        64       40       5.200  ok\n"
+      "LOAD                                             LAST CHECK\n"
+      "mel-1     mel  10.2.1.1:8000  healthy  1m00s  yes              3        64       40       5.200  "
+      "3 waiting, - running, KV 25.00%, 140.120 ms old  ok\n"
       "mel-2     -    -              dead         -  no               -         -        -           -  "
-      "refused: 10.2.1.2:8000\n"
-      "per-1     -    -              unknown      -  no: drained      -         -        -           -  -\n");
+      "-                                                refused: 10.2.1.2:8000\n"
+      "per-1     -    -              unknown      -  no: drained      -         -        -           -  "
+      "-                                                -\n");
 }
 
 TEST(Reading, Services) {

@@ -91,6 +91,25 @@ TEST(ApiJsonTest, Endpoints) {
   }
 }
 
+TEST(ApiJsonTest, TheLoadOfAnEngineWithItsAge) {
+  using namespace std::chrono_literals;
+  Snapshot snapshot = known_snapshot();
+  snapshot.health[0].load.load =
+      EngineLoad{.taken = kNow - 500ms, .engine = Engine::sglang, .waiting = 3, .kv_use = 0.25};
+  snapshot.health[0].load.prefill_rate = 8000.5;
+  const auto load_at = [&](Instant now) {
+    return endpoints_json(snapshot, now).at("endpoints").as_array().at(0).at("load");
+  };
+  EXPECT_EQ(load_at(kNow), (json::value{{"engine", "sglang"},
+                                        {"age_ms", 500.0},
+                                        {"waiting", 3U},
+                                        {"running", nullptr},
+                                        {"kv_usage", 0.25},
+                                        {"prefill_tokens_per_s", 8000.5},
+                                        {"prompt_tokens", nullptr}}));
+  EXPECT_TRUE(load_at(kNow + 251ms).is_null());
+}
+
 TEST(ApiJsonTest, Services) {
   const json::value services = services_json(known_snapshot(), kNow);
   const json::value& chat = services.at("services").as_array().at(0);

@@ -120,6 +120,29 @@ TEST(MetricsTest, AWindowOlderThanTheSteeringWindowIsStale) {
   EXPECT_EQ(text_of(known_snapshot(), kNow + 11s).find("perigee_link_loss_ratio"), std::string::npos);
 }
 
+TEST(MetricsTest, LoadOfEnginesWhileItIsFresh) {
+  using namespace std::chrono_literals;
+  Snapshot snapshot = known_snapshot();
+  EXPECT_EQ(text_of(snapshot).find("perigee_endpoint_engine"), std::string::npos) << "nobody is asked";
+  auto policy = std::make_shared<Policy>(*snapshot.policy);
+  policy->endpoints[0].load = {"/metrics", 250ms, false, 0};
+  snapshot.policy = policy;
+  EngineLoad load{.taken = kNow - 500ms, .waiting = 3, .kv_use = 0.25};
+  snapshot.health[0].load.load = load;
+  snapshot.health[0].load.polls[static_cast<std::size_t>(CheckFinding::timeout)] = 2;
+  const std::string text = lines_with(text_of(snapshot), "perigee_endpoint_engine");
+  const std::string labels = R"({endpoint="mel-1",pop="mel")";
+  for (const std::string& line :
+       {"waiting_requests" + labels + "} 3\n", "kv_usage_ratio" + labels + "} 0.25\n",
+        "load_age_seconds" + labels + "} 0.5\n", "polls_total" + labels + R"(,result="timeout"} 2)",
+        "polls_total" + labels + R"(,result="ok"} 0)"})
+    EXPECT_NE(text.find("perigee_endpoint_engine_" + line), std::string::npos) << text;
+  EXPECT_EQ(text.find("running"), std::string::npos) << "it did not say";
+  EXPECT_EQ(text.find("per-1"), std::string::npos);
+  const std::string stale = lines_with(text_of(snapshot, kNow + 251ms), "perigee_endpoint_engine");
+  EXPECT_EQ(stale, lines_with(stale, "perigee_endpoint_engine_polls_total")) << "three intervals passed";
+}
+
 TEST(MetricsTest, EndpointsAndServices) {
   const std::string text = text_of(known_snapshot());
   EXPECT_EQ(lines_with(text, "perigee_endpoint_healthy"),

@@ -104,15 +104,15 @@ TEST(PolicyRouter, AnEndpointsTlsAndCredentialAreRead) {
 TEST(PolicyRouter, LoadHasDefaultsOfAllEndpoints) {
   using namespace std::chrono_literals;
   const std::string own =
-      replaced(kRoutedPolicy, "10.3.1.1:8000", "10.3.1.1:8000, load: {metrics: /v1/metrics}");
+      replaced(kRoutedPolicy, "10.3.1.1:8000", "10.3.1.1:8000, load: {metrics: /v1/metrics, port: 8002}");
   Policy policy = policy_from(own);
-  EXPECT_EQ(policy.endpoint("per-1")->load, (Policy::Load{"/v1/metrics", 250ms, false}));
-  EXPECT_EQ(policy.endpoint("mel-1")->load, (Policy::Load{"", 250ms, false})) << "not asked";
+  EXPECT_EQ(policy.endpoint("per-1")->load, (Policy::Load{"/v1/metrics", 250ms, false, 8002}));
+  EXPECT_EQ(policy.endpoint("mel-1")->load, (Policy::Load{"", 250ms, false, 0})) << "not asked";
   policy = policy_from("load: {metrics: /metrics, interval: 50ms, orca: true}\n" +
                        replaced(own, "10.2.1.1:8000", "10.2.1.1:8000, load: {metrics: none, interval: 60s}"));
-  EXPECT_EQ(policy.endpoint("per-1")->load, (Policy::Load{"/v1/metrics", 50ms, true}));
-  EXPECT_EQ(policy.endpoint("mel-1")->load, (Policy::Load{"", 60s, true}));
-  EXPECT_EQ(policy.endpoint("mel-2")->load, (Policy::Load{"/metrics", 50ms, true}));
+  EXPECT_EQ(policy.endpoint("per-1")->load, (Policy::Load{"/v1/metrics", 50ms, true, 8002}));
+  EXPECT_EQ(policy.endpoint("mel-1")->load, (Policy::Load{"", 60s, true, 0}));
+  EXPECT_EQ(policy.endpoint("mel-2")->load, (Policy::Load{"/metrics", 50ms, true, 0}));
 }
 
 TEST(PolicyRouter, LabelsSelectOnlyThoseThatServeTheModel) {

@@ -1,0 +1,17 @@
+// Who writes an EngineReading (shared_counters.h): polls, and the ORCA reports in an endpoint's answers.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "contract/units.h"
+#include "router/shared_counters.h"
+#include "steering/engine_metrics.h"
+#include "steering/engine_rate.h"
+
+namespace perigee::router {
+
+// Of one thread at a time. What was read counts for `counts` from when it was taken.
+void publish(const EngineLoad& load, const EngineRate& rate, Nanos counts, EngineReading& out);
+
+}  // namespace perigee::router
