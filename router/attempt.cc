@@ -4,6 +4,7 @@
 #include <array>
 
 #include "router/choose.h"
+#include "router/orca.h"
 
 namespace perigee::router {
 namespace {
@@ -299,6 +300,9 @@ bool Attempt::judge_status() {
   EndpointCounters& counters = *task_.endpoint.counters;
   const Instant now = thread_.loop.now();
   const AttemptResult result = result_of_status(static_cast<std::uint16_t>(status));
+  if (task_.endpoint.load.orca)
+    publish(parse_orca(head.find(kOrcaAnswerName).value_or("")), now, task_.endpoint.load.counts(),
+            counters.engine);
   const auto said = [status] { return "the endpoint answered " + std::to_string(status); };
   if (status >= 300 && status < 400) {
     end_.error = unavailable(502, "endpoint_redirect", "the endpoint answered with a redirection");

@@ -97,6 +97,7 @@ void write_request_head(std::string& out, const EndpointRequestHead& head, const
   if (!head.request_id.empty()) append_field(out, "x-request-id", head.request_id);
   if (!head.traceparent.empty()) append_field(out, "traceparent", head.traceparent);
   if (!head.keep_alive) out += "Connection: close\r\n";
+  out += head.more_fields;
   append_allowed(out, client, goes_to_endpoints);
   out += "\r\n";
 }

@@ -21,6 +21,7 @@ struct EndpointRequestHead {
   BodyKind body = BodyKind::none;  // none, length or chunked
   std::uint64_t length = 0;
   bool keep_alive = true;
+  std::string_view more_fields;  // further lines of ours, each with CRLF
 };
 // Appends the head, and after its own fields those of `client` that may cross: Accept, Content-Type,
 // Idempotency-Key, OpenAI-Beta, tracestate, baggage; none that the client's Connection names (RFC 9110

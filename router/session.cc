@@ -5,6 +5,7 @@
 
 #include "router/admission.h"
 #include "router/header_rules.h"
+#include "router/orca.h"
 
 namespace perigee::router {
 namespace {
@@ -159,6 +160,7 @@ void Session::write_head() {
   const auto length = body_.wire_length();
   head.body = length ? (*length == 0 ? BodyKind::none : BodyKind::length) : BodyKind::chunked;
   head.length = length.value_or(0);
+  if (endpoint.load.orca) head.more_fields = kOrcaRequestField;
   endpoint_head_.clear();
   endpoint_head_.reserve(kUsualHead);
   write_request_head(endpoint_head_, head, exchange_.head());

@@ -79,6 +79,7 @@ class Maker {
     out.region = pop.region ? RegionSet{1} << *pop.region : kNoRegion;
     if (pop.region) out.region_name = policy_.regions[*pop.region];
     out.capacity = from.capacity;
+    out.load = from.load;
     const EndpointRoute* state = route_.endpoint(from.id);
     out.accepts_new = state == nullptr || state->accepts_new;
     out.cost.rtt = Nanos(0);  // in this PoP: as route_terms.h has it

@@ -46,6 +46,7 @@ struct RouterSnapshot {
     RegionSet region = kNoRegion;  // one bit
     std::string region_name;       // empty: none
     std::optional<std::uint32_t> capacity;
+    Policy::Load load;        // counters->engine has what was learned by it
     bool accepts_new = true;  // for the Route: not drained, and not unhealthy
     // The link that transit uses now for its PoP: requests leave over it, through the host port.
     std::string link;  // name; empty: in this PoP, or no link leads there
