@@ -49,7 +49,10 @@ Engine::Engine(asio::any_io_executor executor, EngineConfig config)
       config_(std::move(config)),
       first_token_({0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}),
       between_tokens_({0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5}),
-      whole_request_({0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60}) {}
+      whole_request_({0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60}),
+      queue_({0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60}),
+      prefill_({0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60}),
+      prompt_({1, 10, 100, 1000, 10'000, 100'000}) {}
 
 Engine::Generation::Generation(Engine& engine, std::uint64_t prompt_tokens)
     : engine_(engine), prompt_tokens_(prompt_tokens) {}
@@ -83,7 +86,7 @@ asio::awaitable<void> Engine::Generation::wait_for_slot() {
   running_ = true;
   engine_.call_next();  // two slots may have become free at once
   engine_.kv_used_ += prompt_tokens_;
-  engine_.prompt_tokens_ += prompt_tokens_;
+  engine_.queue_.add(seconds_since(arrived_));
 }
 
 asio::awaitable<void> Engine::Generation::first_token() {
@@ -93,6 +96,10 @@ asio::awaitable<void> Engine::Generation::first_token() {
   asio::steady_timer timer(engine_.executor_, due_);
   co_await timer.async_wait(asio::use_awaitable);
   count_token();
+  // As vLLM: when the prefill is over.
+  engine_.prompt_tokens_ += prompt_tokens_;
+  engine_.prompt_.add(static_cast<double>(prompt_tokens_));
+  engine_.prefill_.add(prefill);
   engine_.first_token_.add(seconds_since(arrived_));
 }
 
@@ -135,7 +142,10 @@ std::string Engine::metrics() const {
       << "vllm:request_success_total{" << labels << ",finished_reason=\"abort\"} " << aborted_ << "\n";
   out << first_token_.text("vllm:time_to_first_token_seconds", "Time to the first token.", labels)
       << between_tokens_.text("vllm:inter_token_latency_seconds", "Time between tokens.", labels)
-      << whole_request_.text("vllm:e2e_request_latency_seconds", "Time of a whole request.", labels);
+      << whole_request_.text("vllm:e2e_request_latency_seconds", "Time of a whole request.", labels)
+      << queue_.text("vllm:request_queue_time_seconds", "Time in the queue.", labels)
+      << prefill_.text("vllm:request_prefill_time_seconds", "Time of the prefill.", labels)
+      << prompt_.text("vllm:request_prompt_tokens", "Prefill tokens of a request.", labels);
   return out.str();
 }
 

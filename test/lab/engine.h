@@ -82,6 +82,7 @@ class Engine {
   std::uint64_t kv_used_ = 0;
   std::uint64_t prompt_tokens_ = 0, generated_tokens_ = 0, finished_ = 0, aborted_ = 0;
   Histogram first_token_, between_tokens_, whole_request_;
+  Histogram queue_, prefill_, prompt_;
 };
 
 }  // namespace perigee::lab
