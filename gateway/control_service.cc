@@ -87,6 +87,7 @@ void ControlService::tick() {
   if (held_) return;
   std::vector<EndpointHealth> health = checker_.report();
   std::vector<EndpointLoad> loads = poller_.report(monotonic_now());
+  if (routing_ != nullptr) routing_->add_reports(*loop_.policy(), monotonic_now(), loads);
   for (std::size_t i = 0; i < loads.size() && i < health.size(); ++i) health[i].load = loads[i];
   if (routing_ != nullptr) {
     const auto rtts = routing_->connection_rtts(*loop_.policy());

@@ -34,6 +34,9 @@ class Routing {
   // What the engine of an endpoint said just now, for the requests that come before the next follow().
   virtual void take_load(const Policy::Endpoint& /*of*/, const EngineLoad& /*load*/,
                          const EngineRate& /*rate*/) {}
+  // Adds what their engines have said since in the answers to requests; `loads`: of the endpoints of
+  // `policy`.
+  virtual void add_reports(const Policy& /*policy*/, Instant /*now*/, std::vector<EndpointLoad>& /*loads*/) {}
 
  protected:
   ~Routing() = default;

@@ -154,7 +154,7 @@ void LoadPoller::take(Watch& watch, const Shared& shared, CheckResult result) {
       state.prefill_rate = watch.rate.prefill_rate();
       state.prompt_tokens = watch.rate.prompt_tokens();
       shared.sink(watch.endpoint, *load, watch.rate);
-      state.load = std::move(load);
+      state.load = load;
     } else {
       result.finding = CheckFinding::bad_body;
       result.detail = "no metric of a known engine is in it";

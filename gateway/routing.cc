@@ -66,6 +66,14 @@ void RouterRouting::take_load(const Policy::Endpoint& of, const EngineLoad& load
   if (found != endpoints.end()) router::publish(load, rate, of.load.counts(), found->counters->engine);
 }
 
+void RouterRouting::add_reports(const Policy& policy, Instant now, std::vector<EndpointLoad>& loads) {
+  if (router_ == nullptr) return;
+  const auto& endpoints = router_->snapshot()->endpoints;
+  for (std::size_t i = 0; i < loads.size() && i < endpoints.size(); ++i)
+    if (policy.endpoints[i].load.orca && policy.endpoints[i].id == endpoints[i].id)
+      router::add_reports(endpoints[i].counters->engine, now, loads[i].load);
+}
+
 void RouterRouting::drain() {
   if (router_ == nullptr) return;
   log_.write(LogLevel::info, "router_draining", {{"connections", router_->connections()}});

@@ -28,6 +28,7 @@ class RouterRouting final : public Routing {
 
   std::vector<std::optional<Nanos>> connection_rtts(const Policy& policy) override;
   void take_load(const Policy::Endpoint& of, const EngineLoad& load, const EngineRate& rate) override;
+  void add_reports(const Policy& policy, Instant now, std::vector<EndpointLoad>& loads) override;
 
   // Copies of the listening sockets, for the next process.
   [[nodiscard]] std::vector<Descriptor> sockets();

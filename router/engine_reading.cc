@@ -1,5 +1,6 @@
 #include "router/engine_reading.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace perigee::router {
@@ -32,6 +33,17 @@ void publish(const EngineLoad& load, const EngineRate& rate, Nanos counts, Engin
   store(out.polled_until, until);
   store(out.prefill_rate, or_unknown(rate.prefill_rate()));
   store(out.prompt_tokens, or_unknown(rate.prompt_tokens()));
+}
+
+void add_reports(const EngineReading& reading, Instant now, std::optional<EngineLoad>& load) {
+  const auto value = [](const std::atomic<std::int64_t>& of) { return of.load(std::memory_order_relaxed); };
+  const Instant taken{value(reading.taken)};
+  if (now.ns >= value(reading.counts_until) || (load && load->taken >= taken)) return;
+  if (!load) load.emplace();
+  load->taken = taken;
+  if (const auto waiting = value(reading.waiting); waiting >= 0)
+    load->waiting = static_cast<std::uint32_t>(waiting);
+  if (const auto kv = value(reading.kv_use); kv >= 0) load->kv_use = static_cast<double>(kv) / 10'000;
 }
 
 }  // namespace perigee::router

@@ -14,4 +14,8 @@ namespace perigee::router {
 // Of one thread at a time. What was read counts for `counts` from when it was taken.
 void publish(const EngineLoad& load, const EngineRate& rate, Nanos counts, EngineReading& out);
 
+// What reports told of the queue and the KV cache since `load` was taken, while that counts at `now`: into
+// it.
+void add_reports(const EngineReading& reading, Instant now, std::optional<EngineLoad>& load);
+
 }  // namespace perigee::router

@@ -10,7 +10,8 @@
 
 namespace perigee {
 
-enum class Engine : std::uint8_t { vllm, sglang, trtllm_serve, triton_trtllm, llama_cpp, nim };
+// `unknown`: only reports in its answers were read.
+enum class Engine : std::uint8_t { vllm, sglang, trtllm_serve, triton_trtllm, llama_cpp, nim, unknown };
 [[nodiscard]] const char* name_of(Engine engine);  // "vllm", "sglang", "trtllm-serve", ...
 
 // One reading of a page. What the page does not have is unknown, never 0: engines rename their metrics, and
@@ -23,7 +24,7 @@ struct EngineLoad {
   };
 
   Instant taken;  // when the page had been read
-  Engine engine = Engine::vllm;
+  Engine engine = Engine::unknown;
   std::optional<std::uint32_t> waiting{};  // requests in its queue
   std::optional<std::uint32_t> running{};  // requests it works on
   std::optional<double> kv_use{};          // of its KV cache, 0..1

@@ -61,6 +61,27 @@ TEST(EngineReading, PollsWriteAllReportsTheQueue) {
   EXPECT_EQ(reading.taken, (now + 2s).ns);
 }
 
+TEST(EngineReading, ReportsAreAddedToAnOlderLoad) {
+  EngineReading reading;
+  const Instant now{1'000'000'000};
+  std::optional<EngineLoad> load;
+  add_reports(reading, now, load);
+  EXPECT_FALSE(load) << "none came";
+  publish(OrcaReport{7, std::nullopt}, now, 1s, reading);
+  add_reports(reading, now + 999ms, load);
+  EXPECT_EQ(load, (EngineLoad{.taken = now, .waiting = 7}));
+  load = EngineLoad{.taken = now - 1ms, .engine = Engine::vllm, .waiting = 1, .running = 2, .kv_use = 0.5};
+  add_reports(reading, now, load);
+  EXPECT_EQ(load,
+            (EngineLoad{.taken = now, .engine = Engine::vllm, .waiting = 7, .running = 2, .kv_use = 0.5}));
+  load->waiting = 3;
+  add_reports(reading, now, load);
+  EXPECT_EQ(load->waiting, 3U) << "it is as new";
+  load.reset();
+  add_reports(reading, now + 1s, load);
+  EXPECT_FALSE(load) << "stale";
+}
+
 constexpr std::string_view kReport =
     "endpoint-load-metrics: TEXT named_metrics.num_requests_waiting=4, "
     "named_metrics.kv_cache_usage_perc=0.5\r\n";
