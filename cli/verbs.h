@@ -15,5 +15,6 @@ Verb services_verb();
 Verb explain_verb();
 Verb key_verb();
 Verb replay_verb();
+Verb simulate_verb();
 
 }  // namespace perigee::cli

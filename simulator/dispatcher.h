@@ -10,26 +10,34 @@
 #include "contract/units.h"
 #include "simulator/engine.h"
 #include "simulator/random.h"
-#include "steering/conditions.h"
-#include "steering/policy.h"
-#include "steering/route.h"
+#include "steering/engine_rate.h"
+#include "steering/ranking.h"
 
 namespace perigee::simulator {
 
-// What a gateway knows of one endpoint. Octets are of prompts: tokens it does not see until the answer ends.
-struct EndpointKnowledge {
-  bool usable = true;      // in a tier of the Route: healthy, its PoP reachable
+// What the slow loop says of an endpoint, by its last tick.
+struct Placed {
+  bool usable = false;     // in a tier of the Route: its PoP can be reached
   std::uint32_t tier = 0;  // of the Route
   std::uint32_t weight = 1;
+  Cost path;  // the p50 of the window of probes, and what loss costs
+  friend bool operator==(const Placed&, const Placed&) = default;
+};
+
+// What a gateway knows of one endpoint. Octets are of prompts: tokens it does not see until the answer ends.
+struct EndpointKnowledge {
+  Placed placed;
   Nanos declared_rtt{0};                 // what the operator would write: the round trip at the start
-  std::optional<Nanos> rtt;              // p50 of the window of probes
   std::uint32_t in_flight = 0;           // own requests that have not ended
   std::uint64_t octets_waiting = 0;      // of own requests without a first event
   std::uint64_t octets_since = 0;        // sent since the last poll was answered
   std::optional<EngineMetrics> metrics;  // of the last poll that was answered
   Instant metrics_at;                    // when the answer came
-  std::optional<double> prompt_rate;     // tokens a second of prompts, between polls while requests waited
+  EngineRate rate;                       // what polls taught of its speed
 };
+
+// An older reading of an engine is none: as the router takes it.
+inline constexpr Nanos kMetricsCountFor = std::chrono::seconds(2);
 
 struct Knowledge {
   std::vector<EndpointKnowledge> endpoints;
@@ -57,7 +65,7 @@ class Dispatcher {
                                               Random& random) = 0;
 
   // What happens; most rules need little of it, as Knowledge is kept for them.
-  virtual void placed(const Knowledge&, const Route&, Instant) {}  // after each tick
+  virtual void placed(const Knowledge&, Instant) {}  // after each tick
   virtual void dispatched(const Knowledge&, const Dispatched&) {}
   virtual void first_event(const Knowledge&, const Dispatched&, Instant) {}
   virtual void ended(const Knowledge&, const Dispatched&, std::uint32_t /*prompt_tokens*/, Instant) {}

@@ -24,6 +24,25 @@ bool same_members(const Tier* a, const Tier* b) {
   });
 }
 
+std::vector<Placed> placed_by(const Policy& policy, const ServiceRoute& pool) {
+  std::vector<Placed> placed(policy.endpoints.size());
+  for (std::size_t e = 0; e < placed.size(); ++e) {
+    const std::size_t pop = policy.endpoints[e].pop;
+    const RankedPath* path = pool.ranking.find({policy.pops[pop].id, policy.links[pop - 1].id});
+    if (path != nullptr) placed[e].path = path->cost;
+  }
+  for (std::size_t tier = 0; tier < pool.tiers.size(); ++tier) {
+    for (const Candidate& candidate : pool.tiers[tier]) {
+      const Policy::Endpoint* endpoint = policy.endpoint(candidate.endpoint);
+      Placed& here = placed[static_cast<std::size_t>(endpoint - policy.endpoints.data())];
+      here.usable = true;
+      here.tier = static_cast<std::uint32_t>(tier);
+      here.weight = candidate.weight;
+    }
+  }
+  return placed;
+}
+
 }  // namespace
 
 ProbedLink::ProbedLink(const LinkProcess& link, Nanos window, std::uint64_t seed)
@@ -71,48 +90,39 @@ Conditions::Link ProbedLink::read(Instant now) const {
   return link;
 }
 
-Placement::Placement(const Scenario& scenario, std::uint16_t gateway, const std::vector<LinkProcess>& links,
-                     std::uint64_t seed)
-    : policy_(policy_of(scenario, gateway)), pool_(policy_.routed.front().models.front().pool.id) {
-  conditions_.dataplane_alive = true;
-  conditions_.links.resize(links.size());
-  conditions_.endpoints.resize(policy_.endpoints.size());
+PlacementLog place(const Scenario& scenario, std::uint16_t gateway, const std::vector<LinkProcess>& links,
+                   Instant until, std::uint64_t seed) {
+  const Policy policy = policy_of(scenario, gateway);
+  const ServiceId pool = policy.routed.front().models.front().pool.id;
+  Conditions conditions;
+  conditions.dataplane_alive = true;
+  conditions.links.resize(links.size());
+  conditions.endpoints.resize(policy.endpoints.size());
+  std::vector<ProbedLink> probed;
   for (const LinkProcess& link : links)
-    probed_.emplace_back(link, policy_.steering.window, mix(seed, gateway, probed_.size()));
-}
+    probed.emplace_back(link, policy.steering.window, mix(seed, gateway, probed.size()));
 
-bool Placement::tick(Instant now, Knowledge& known) {
-  for (std::size_t i = 0; i < probed_.size(); ++i) {
-    probed_[i].update(now);
-    conditions_.links[i] = probed_[i].read(now);
-  }
-  Route next = perigee::route(policy_, conditions_, route_, now);
-  const ServiceRoute* before = route_.pool(pool_);
-  const ServiceRoute* after = next.pool(pool_);
-  const bool changed = before == nullptr || before->tiers != after->tiers;
-  if (now >= kCountedFrom && !same_members(first_tier(before), first_tier(after))) ++changes_;
-  route_ = std::move(next);
-  for (std::size_t i = 0; i < known.endpoints.size(); ++i) {
-    const auto& window = conditions_.links[policy_.endpoints[i].pop - 1].window;
-    known.endpoints[i].rtt = window ? std::optional(window->p50) : std::nullopt;
-  }
-  if (changed) tell(known);
-  return changed;
-}
-
-void Placement::tell(Knowledge& known) const {
-  for (EndpointKnowledge& endpoint : known.endpoints) endpoint.usable = false;
-  const std::vector<Tier>& tiers = route_.pool(pool_)->tiers;
-  for (std::size_t tier = 0; tier < tiers.size(); ++tier) {
-    for (const Candidate& candidate : tiers[tier]) {
-      const Policy::Endpoint* named = policy_.endpoint(candidate.endpoint);
-      EndpointKnowledge& endpoint =
-          known.endpoints[static_cast<std::size_t>(named - policy_.endpoints.data())];
-      endpoint.usable = true;
-      endpoint.tier = static_cast<std::uint32_t>(tier);
-      endpoint.weight = candidate.weight;
+  PlacementLog log;
+  const double phase = unit(mix(seed, gateway, 1000)) * static_cast<double>(policy.steering.tick.count());
+  log.first_tick = kStart + Nanos(static_cast<std::int64_t>(phase));
+  Route route;
+  std::vector<Placed> last;
+  for (Instant now = log.first_tick; now <= until; now = now + policy.steering.tick) {
+    for (std::size_t i = 0; i < probed.size(); ++i) {
+      probed[i].update(now);
+      conditions.links[i] = probed[i].read(now);
     }
+    Route next = perigee::route(policy, conditions, route, now);
+    if (now >= kCountedFrom && !same_members(first_tier(route.pool(pool)), first_tier(next.pool(pool))))
+      ++log.first_tier_changes;
+    route = std::move(next);
+    std::vector<Placed> placed = placed_by(policy, *route.pool(pool));
+    if (placed == last) continue;
+    log.at.push_back(now);
+    log.placed.insert(log.placed.end(), placed.begin(), placed.end());
+    last = std::move(placed);
   }
+  return log;
 }
 
 Policy policy_of(const Scenario& scenario, std::uint16_t gateway) {

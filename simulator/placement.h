@@ -7,6 +7,7 @@
 #include "simulator/dispatcher.h"
 #include "simulator/link_process.h"
 #include "simulator/scenario.h"
+#include "steering/route.h"
 
 namespace perigee::simulator {
 
@@ -36,30 +37,16 @@ class ProbedLink {
   bool down_ = false;
 };
 
-class Placement {
- public:
-  // `links`: to each PoP; they outlive this.
-  Placement(const Scenario& scenario, std::uint16_t gateway, const std::vector<LinkProcess>& links,
-            std::uint64_t seed);
-
-  // One evaluation. Writes what follows from it into `known`. True: the tiers or a weight changed.
-  bool tick(Instant now, Knowledge& known);
-
-  [[nodiscard]] const Route& route() const { return route_; }
-  [[nodiscard]] const Policy& policy() const { return policy_; }
-  // Evaluations that changed who is in the first tier, or the order in it, at or after kCountedFrom.
-  [[nodiscard]] std::uint32_t first_tier_changes() const { return changes_; }
-
- private:
-  void tell(Knowledge& known) const;
-
-  Policy policy_;
-  ServiceId pool_;
-  Conditions conditions_;
-  Route route_;
-  std::vector<ProbedLink> probed_;
-  std::uint32_t changes_ = 0;
+// What one gateway's loop decided in the course of a run. No rule has a part in it, so it is found once for
+// all of them.
+struct PlacementLog {
+  Instant first_tick;
+  std::vector<Instant> at;               // ticks that changed something, in order of time
+  std::vector<Placed> placed;            // after each of them, of all endpoints one after the other
+  std::uint32_t first_tier_changes = 0;  // of who is in the first tier or in which order, once it counts
 };
+[[nodiscard]] PlacementLog place(const Scenario& scenario, std::uint16_t gateway,
+                                 const std::vector<LinkProcess>& links, Instant until, std::uint64_t seed);
 
 // The policy of `gateway`: one link to each PoP, one routed service with one model at every engine.
 [[nodiscard]] Policy policy_of(const Scenario& scenario, std::uint16_t gateway);

@@ -80,16 +80,13 @@ void conclude(ScenarioResult& scenario) {
   for (RuleResult& rule : scenario.rules) {
     std::vector<double> p50, p95, p99;
     rule.failed = 0;
-    double changes = 0;
     for (const RunResult& run : rule.runs) {
       p50.push_back(run.ttft.p50);
       p95.push_back(run.ttft.p95);
       p99.push_back(run.ttft.p99);
       rule.failed += run.refused + run.timed_out;
-      changes += static_cast<double>(run.first_tier_changes);
     }
     rule.ttft = {geometric_mean_of(p50), geometric_mean_of(p95), geometric_mean_of(p99)};
-    rule.first_tier_changes = rule.runs.empty() ? 0 : changes / static_cast<double>(rule.runs.size());
   }
   const RuleResult* best = nullptr;
   for (const RuleResult& rule : scenario.rules)

@@ -32,7 +32,7 @@ struct Percentiles {
 // One rule in one scenario with one seed.
 struct RunResult {
   Percentiles ttft;
-  std::uint64_t requests = 0, refused = 0, timed_out = 0, preemptions = 0, first_tier_changes = 0;
+  std::uint64_t requests = 0, refused = 0, timed_out = 0, preemptions = 0;
 };
 
 // Over its seeds.
@@ -41,7 +41,6 @@ struct RuleResult {
   std::vector<RunResult> runs;        // by seed
   Percentiles ttft;                   // geometric means over the seeds
   std::uint64_t failed = 0;           // refused or timed out, of all seeds
-  double first_tier_changes = 0;      // of a run on average
   std::optional<Interval> to_oracle;  // p95, paired by seed; absent: there was no oracle
   std::optional<Interval> to_best;    // p95 to the best simple rule's; absent: there is none but itself
 };
@@ -50,6 +49,8 @@ struct ScenarioResult {
   std::string name, summary;
   std::uint64_t requests = 0;  // counted, of one run
   Percentiles floor;
+  // In which the slow loops of all gateways changed who is in the first tier, or the order in it, by seed.
+  std::vector<std::uint64_t> first_tier_changes;
   std::vector<RuleResult> rules;
   std::optional<RuleKind> best_simple;  // of least p95
   [[nodiscard]] const RuleResult* rule(RuleKind kind) const;

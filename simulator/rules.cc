@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "simulator/oracle.h"
+#include "simulator/ours.h"
 #include "simulator/portable_math.h"
 #include "simulator/tuned.h"
 
@@ -21,7 +22,7 @@ Chosen least(const Knowledge& known, Random& random, Cost cost) {
   double best_cost = kInfinite;
   std::uint32_t equal = 0;
   for (std::uint16_t e = 0; e < known.endpoints.size(); ++e) {
-    if (!known.endpoints[e].usable) continue;
+    if (!known.endpoints[e].placed.usable) continue;
     const double here = cost(e, known.endpoints[e]);
     if (best && here > best_cost) continue;
     equal = best && here == best_cost ? equal + 1 : 1;
@@ -36,11 +37,11 @@ Chosen least(const Knowledge& known, Random& random, Cost cost) {
 template <class Cost>
 Chosen less_of_two(const Knowledge& known, Random& random, Cost cost) {
   std::uint32_t usable = 0;
-  for (const EndpointKnowledge& endpoint : known.endpoints) usable += endpoint.usable ? 1 : 0;
+  for (const EndpointKnowledge& endpoint : known.endpoints) usable += endpoint.placed.usable ? 1 : 0;
   if (usable == 0) return std::nullopt;
   const auto nth = [&](std::uint32_t n) {
     std::uint16_t e = 0;
-    while (!known.endpoints[e].usable || n-- > 0) ++e;
+    while (!known.endpoints[e].placed.usable || n-- > 0) ++e;
     return e;
   };
   const std::uint16_t a = nth(random.below(usable));
@@ -55,7 +56,7 @@ class RoundRobin : public Dispatcher {
   Chosen choose(const Knowledge& known, const Dispatched&, Random&) override {
     for (std::size_t tried = 0; tried < known.endpoints.size(); ++tried) {
       const auto e = static_cast<std::uint16_t>(next_++ % known.endpoints.size());
-      if (known.endpoints[e].usable) return e;
+      if (known.endpoints[e].placed.usable) return e;
     }
     return std::nullopt;
   }
@@ -69,10 +70,10 @@ class Nearest : public Dispatcher {
   Chosen choose(const Knowledge& known, const Dispatched&, Random&) override {
     Nanos nearest = Nanos::max();
     for (const EndpointKnowledge& endpoint : known.endpoints)
-      if (endpoint.usable) nearest = std::min(nearest, endpoint.declared_rtt);
+      if (endpoint.placed.usable) nearest = std::min(nearest, endpoint.declared_rtt);
     for (std::size_t tried = 0; tried < known.endpoints.size(); ++tried) {
       const auto e = static_cast<std::uint16_t>(next_++ % known.endpoints.size());
-      if (known.endpoints[e].usable && known.endpoints[e].declared_rtt == nearest) return e;
+      if (known.endpoints[e].placed.usable && known.endpoints[e].declared_rtt == nearest) return e;
     }
     return std::nullopt;
   }
@@ -167,7 +168,7 @@ class LeastLoad : public Dispatcher {
       const EngineMetrics metrics = endpoint.metrics.value_or(EngineMetrics{});
       const double queued = metrics.waiting * known.tokens(known.mean_octets) +
                             known.tokens(static_cast<double>(endpoint.octets_since));
-      const double rate = learned_ ? endpoint.prompt_rate.value_or(kDefaultRate) : kDefaultRate;
+      const double rate = learned_ ? endpoint.rate.prefill_rate().value_or(kDefaultRate) : kDefaultRate;
       const double k = std::min(metrics.kv_usage, 0.99);
       return queued / rate + kv_ * k / (1 - k);
     });
@@ -186,7 +187,7 @@ class RttOnly : public Dispatcher {
   Chosen choose(const Knowledge& known, const Dispatched&, Random& random) override {
     double nearest = kInfinite;
     for (const EndpointKnowledge& endpoint : known.endpoints)
-      if (endpoint.usable) nearest = std::min(nearest, rtt_of(endpoint));
+      if (endpoint.placed.usable) nearest = std::min(nearest, rtt_of(endpoint));
     double sum = 0;
     for (const EndpointKnowledge& endpoint : known.endpoints) sum += share(endpoint, nearest);
     double drawn = random.uniform() * sum;
@@ -202,16 +203,24 @@ class RttOnly : public Dispatcher {
 
  private:
   static double rtt_of(const EndpointKnowledge& endpoint) {
-    return milliseconds(endpoint.rtt.value_or(endpoint.declared_rtt));
+    return milliseconds(endpoint.placed.path.rtt.value_or(endpoint.declared_rtt));
   }
   [[nodiscard]] double share(const EndpointKnowledge& endpoint, double nearest) const {
-    if (!endpoint.usable) return 0;
+    if (!endpoint.placed.usable) return 0;
     const double rtt = rtt_of(endpoint);
     if (power_ <= 0) return rtt <= std::max(nearest * 1.02, nearest + 0.1) ? 1 : 0;
     return portable_exp(-power_ * portable_log(std::max(rtt, 0.1)));
   }
   double power_;
 };
+
+// `draw`: candidates that are compared; `spill_margin`: ms.
+std::vector<Tuning> grid_of_ours() {
+  std::vector<Tuning> points;
+  for (const double draw : {1, 2, 3, 4})
+    for (const double margin : {0.5, 2.0, 5.0, 20.0}) points.push_back({draw, margin});
+  return points;
+}
 
 }  // namespace
 
@@ -233,6 +242,8 @@ const char* name_of(RuleKind rule) {
       return "least-load";
     case RuleKind::rtt_only:
       return "rtt-only";
+    case RuleKind::ours:
+      return "ours";
     case RuleKind::oracle:
       break;
   }
@@ -256,6 +267,8 @@ Grid grid_of(RuleKind rule) {
           "kv", "learned", {{0, 0}, {0.05, 0}, {0.15, 0}, {0.5, 0}, {0, 1}, {0.05, 1}, {0.15, 1}, {0.5, 1}}};
     case RuleKind::rtt_only:
       return {"power", "", {{0, 0}, {0.25, 0}, {0.5, 0}, {1, 0}, {2, 0}}};
+    case RuleKind::ours:
+      return {"draw", "spill_margin", grid_of_ours()};
     default:
       return {"", "", {Tuning{}}};
   }
@@ -271,6 +284,8 @@ Tuning tuned(RuleKind rule) {
       return kTunedLeastLoad;
     case RuleKind::rtt_only:
       return kTunedRttOnly;
+    case RuleKind::ours:
+      return kTunedOurs;
     default:
       return {};
   }
@@ -295,6 +310,12 @@ std::unique_ptr<Dispatcher> make_dispatcher(RuleKind rule, const Tuning& tuning,
       return std::make_unique<LeastLoad>(tuning.first, tuning.second > 0);
     case RuleKind::rtt_only:
       return std::make_unique<RttOnly>(tuning.first);
+    case RuleKind::ours: {
+      ChoiceLaw law;
+      law.choices = static_cast<std::uint32_t>(tuning.first);
+      law.spill_margin = Nanos(static_cast<std::int64_t>(tuning.second * 1e6));
+      return std::make_unique<Ours>(law);
+    }
     case RuleKind::oracle:
       break;
   }

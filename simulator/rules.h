@@ -21,15 +21,18 @@ enum class RuleKind : std::uint8_t {
   peak_ewma,       // least peak-sensitive average of times to the first event, times in flight + 1 (Finagle)
   least_load,      // least time to work off what waits and was sent since the poll (SMG least_load)
   rtt_only,        // by the measured round trip alone, a share of 1 / rtt^power
+  ours,            // steering/choice.h over the tiers of route()
   oracle           // knows everything; see oracle.h
 };
 inline constexpr std::array kAllRules = {
-    RuleKind::nearest,        RuleKind::nearest_spill, RuleKind::round_robin,
-    RuleKind::least_requests, RuleKind::two_choices,   RuleKind::peak_ewma,
-    RuleKind::least_load,     RuleKind::rtt_only,      RuleKind::oracle};
+    RuleKind::nearest,     RuleKind::nearest_spill, RuleKind::round_robin, RuleKind::least_requests,
+    RuleKind::two_choices, RuleKind::peak_ewma,     RuleKind::least_load,  RuleKind::rtt_only,
+    RuleKind::ours,        RuleKind::oracle};
 [[nodiscard]] const char* name_of(RuleKind rule);  // "nearest", "nearest-spill", ...
 [[nodiscard]] std::optional<RuleKind> rule_of(std::string_view name);
-[[nodiscard]] constexpr bool is_simple(RuleKind rule) { return rule != RuleKind::oracle; }
+[[nodiscard]] constexpr bool is_simple(RuleKind rule) {
+  return rule != RuleKind::ours && rule != RuleKind::oracle;
+}
 
 // What is tuned, by the rule: up to two numbers, each with its meaning in rules.cc.
 struct Tuning {

@@ -19,7 +19,7 @@ inline constexpr Nanos kWarmUp{60'000'000'000};  // arrivals before its end are 
 inline constexpr Instant kCountedFrom{kStart.ns + kWarmUp.count()};
 
 struct Scenario {
-  struct Placed {
+  struct EngineAt {
     std::uint16_t pop = 0;
     EngineSpec engine;
   };
@@ -31,7 +31,7 @@ struct Scenario {
 
   std::string name, summary;
   std::uint16_t pops = 3;
-  std::vector<Placed> engines;
+  std::vector<EngineAt> engines;
   std::vector<std::vector<LinkSpec>> links;  // [gateway][PoP]
   Workload workload;
   std::vector<SpeedChange> speeds;    // in order of time

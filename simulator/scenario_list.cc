@@ -56,7 +56,7 @@ class Draft {
     std::vector<Arrival> asked = out_.trace.empty() ? generate(steady, kStart, kStart, 2000, 1)
                                                     : replay(out_.trace, steady, kStart, kStart, 2000, 1);
     double speed = 0;
-    for (const Scenario::Placed& placed : out_.engines) speed += placed.engine.speed;
+    for (const Scenario::EngineAt& placed : out_.engines) speed += placed.engine.speed;
     rate(share * speed * capacity_of(EngineSpec{}, asked));
   }
   void rate(double requests_a_second) {

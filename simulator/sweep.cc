@@ -32,16 +32,14 @@ void for_each_job(std::size_t count, std::uint32_t threads, const Progress& prog
 
 }  // namespace
 
-RunResult run_once(const Scenario& scenario, const std::vector<Arrival>& arrivals, RuleKind rule,
-                   const Tuning& tuning, std::uint64_t seed) {
-  World world(scenario, arrivals, rule, tuning, seed);
+RunResult run_once(const Situation& situation, RuleKind rule, const Tuning& tuning) {
+  World world(situation, rule, tuning);
   Outcome outcome = world.run();
   RunResult result;
   result.requests = outcome.ttft.size();
   result.refused = outcome.refused;
   result.timed_out = outcome.timed_out;
   result.preemptions = outcome.preemptions;
-  result.first_tier_changes = outcome.first_tier_changes;
   result.ttft = percentiles_of(std::move(outcome.ttft));
   return result;
 }
@@ -53,6 +51,7 @@ std::vector<ScenarioResult> sweep(const Sweep& what, const Progress& progress) {
     results[s].name = what.scenarios[s].name;
     results[s].summary = what.scenarios[s].summary;
     results[s].requests = what.requests;
+    results[s].first_tier_changes.resize(what.seeds);
     for (const RuleKind rule : what.rules) {
       results[s].rules.push_back({});
       results[s].rules.back().rule = rule;
@@ -63,12 +62,11 @@ std::vector<ScenarioResult> sweep(const Sweep& what, const Progress& progress) {
   for_each_job(results.size() * what.seeds, what.threads, progress, [&](std::size_t job) {
     const std::size_t s = job / what.seeds;
     const std::size_t n = job % what.seeds;
-    const Scenario& scenario = what.scenarios[s];
-    const std::uint64_t seed = kFirstSeed + n;
-    const std::vector<Arrival> arrivals = arrivals_of(scenario, what.requests, seed);
-    for (RuleResult& rule : results[s].rules)
-      rule.runs[n] = run_once(scenario, arrivals, rule.rule, tuned(rule.rule), seed);
-    floors[s][n] = percentiles_of(floor_of(scenario, arrivals, seed));
+    const Situation situation = make_situation(what.scenarios[s], what.requests, kFirstSeed + n);
+    for (RuleResult& rule : results[s].rules) rule.runs[n] = run_once(situation, rule.rule, tuned(rule.rule));
+    floors[s][n] = percentiles_of(floor_of(situation));
+    for (const PlacementLog& log : situation.placements)
+      results[s].first_tier_changes[n] += log.first_tier_changes;
   });
   for (std::size_t s = 0; s < results.size(); ++s) {
     std::vector<double> p50, p95, p99;
@@ -101,13 +99,11 @@ std::vector<TuningResult> tune(const Sweep& what, const Progress& progress) {
   const std::size_t situations = what.scenarios.size() * what.seeds;
   std::vector<std::vector<double>> scores(points.size(), std::vector<double>(situations));
   for_each_job(situations, what.threads, progress, [&](std::size_t job) {
-    const Scenario& scenario = what.scenarios[job / what.seeds];
-    const std::uint64_t seed = kFirstTuningSeed + job % what.seeds;
-    const std::vector<Arrival> arrivals = arrivals_of(scenario, what.requests, seed);
+    const Situation situation =
+        make_situation(what.scenarios[job / what.seeds], what.requests, kFirstTuningSeed + job % what.seeds);
     for (std::size_t p = 0; p < points.size(); ++p) {
       const TuningResult& result = results[points[p].rule];
-      scores[p][job] =
-          run_once(scenario, arrivals, result.rule, result.points[points[p].point].tuning, seed).ttft.p95;
+      scores[p][job] = run_once(situation, result.rule, result.points[points[p].point].tuning).ttft.p95;
     }
   });
   for (std::size_t p = 0; p < points.size(); ++p)

@@ -7,7 +7,7 @@
 
 #include "simulator/report.h"
 #include "simulator/rules.h"
-#include "simulator/scenario.h"
+#include "simulator/situation.h"
 
 namespace perigee::simulator {
 
@@ -30,8 +30,7 @@ struct Sweep {
 using Progress = std::function<void(std::size_t done, std::size_t of)>;
 [[nodiscard]] std::vector<ScenarioResult> sweep(const Sweep& what, const Progress& progress = {});
 
-[[nodiscard]] RunResult run_once(const Scenario& scenario, const std::vector<Arrival>& arrivals,
-                                 RuleKind rule, const Tuning& tuning, std::uint64_t seed);
+[[nodiscard]] RunResult run_once(const Situation& situation, RuleKind rule, const Tuning& tuning);
 
 // Every point of the grid of each rule over the scenarios on the tuning seeds; least score first.
 struct TuningResult {

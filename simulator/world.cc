@@ -10,53 +10,36 @@ constexpr Nanos kTick = std::chrono::milliseconds(100);  // Policy::Steering::ti
 constexpr Instant kNever{std::numeric_limits<std::int64_t>::max()};
 constexpr double kLearn = 0.02;  // of an average: the share of the newest
 
-std::vector<std::vector<LinkProcess>> links_of(const Scenario& scenario, std::uint64_t seed) {
-  std::vector<std::vector<LinkProcess>> links;
-  for (std::size_t g = 0; g < scenario.links.size(); ++g) {
-    links.emplace_back();
-    for (std::size_t p = 0; p < scenario.links[g].size(); ++p)
-      links.back().emplace_back(scenario.links[g][p], mix(seed, 100 + g, p));
-  }
-  return links;
-}
-
 void approach(double& average, double value, double share) { average += share * (value - average); }
 
 }  // namespace
 
-World::World(const Scenario& scenario, const std::vector<Arrival>& arrivals, RuleKind rule,
-             const Tuning& tuning, std::uint64_t seed)
-    : scenario_(scenario),
-      arrivals_(arrivals),
-      links_(links_of(scenario, seed)),
-      on_wire_(scenario.engines.size()),
-      requests_(arrivals.size()) {
-  for (const Scenario::Placed& placed : scenario.engines) engines_.emplace_back(placed.engine);
-  for (std::uint16_t g = 0; g < scenario.gateways(); ++g) {
-    Knowledge known;
-    for (const Scenario::Placed& placed : scenario.engines) {
+World::World(const Situation& situation, RuleKind rule, const Tuning& tuning)
+    : situation_(situation),
+      scenario_(*situation.scenario),
+      arrivals_(situation.arrivals),
+      on_wire_(scenario_.engines.size()),
+      requests_(arrivals_.size()) {
+  for (const Scenario::EngineAt& placed : scenario_.engines) engines_.emplace_back(placed.engine);
+  for (std::uint16_t g = 0; g < scenario_.gateways(); ++g) {
+    Gateway gateway{Knowledge{}, make_dispatcher(rule, tuning, *this, g), Random(mix(situation.seed, 300, g)),
+                    std::vector<EngineMetrics>(engines_.size()), 0};
+    for (const Scenario::EngineAt& placed : scenario_.engines) {
       EndpointKnowledge endpoint;
-      endpoint.declared_rtt = scenario.links[g][placed.pop].rtt;
-      known.endpoints.push_back(endpoint);
+      endpoint.placed.usable = true;  // until the first tick
+      endpoint.declared_rtt = scenario_.links[g][placed.pop].rtt;
+      gateway.known.endpoints.push_back(endpoint);
     }
-    gateways_.push_back({Placement(scenario, g, links_[g], mix(seed, 200, g)), std::move(known),
-                         make_dispatcher(rule, tuning, *this, g), Random(mix(seed, 300, g)),
-                         std::vector<EngineMetrics>(engines_.size())});
+    gateways_.push_back(std::move(gateway));
+    events_.add({situation.placements[g].first_tick, 0, 0, g, 0, Event::Kind::tick});
   }
-  schedule_loops(mix(seed, 400, 0));
-}
-
-// Ticks and polls, each from a random phase of its own.
-void World::schedule_loops(std::uint64_t seed) {
-  Random random(seed);
-  const auto phase = [&](Nanos interval) {
-    return kStart +
-           Nanos(static_cast<std::int64_t>(random.uniform() * static_cast<double>(interval.count())));
-  };
+  // Each poll from a random phase of its own.
+  Random random(mix(situation.seed, 400, 0));
   for (std::uint16_t g = 0; g < gateways_.size(); ++g) {
-    events_.add({phase(kTick), 0, 0, g, 0, Event::Kind::tick});
-    for (std::uint16_t e = 0; e < engines_.size(); ++e)
-      events_.add({phase(scenario_.poll_interval), 0, 0, g, e, Event::Kind::poll});
+    for (std::uint16_t e = 0; e < engines_.size(); ++e) {
+      const double phase = random.uniform() * static_cast<double>(scenario_.poll_interval.count());
+      events_.add({kStart + Nanos(static_cast<std::int64_t>(phase)), 0, 0, g, e, Event::Kind::poll});
+    }
   }
 }
 
@@ -66,18 +49,18 @@ Outcome World::run() {
     const Instant arrival = arrived < arrivals_.size() ? arrivals_[arrived].at : kNever;
     const Instant event = events_.next();
     const Instant deadline = oldest_ < arrived ? arrivals_[oldest_].at + scenario_.timeout : kNever;
-    std::size_t busiest = 0;
+    std::size_t soonest = 0;
     for (std::size_t e = 1; e < engines_.size(); ++e)
-      if (engines_[e].next() < engines_[busiest].next()) busiest = e;
-    const Instant now = std::min(std::min(arrival, event), std::min(deadline, engines_[busiest].next()));
+      if (engines_[e].next() < engines_[soonest].next()) soonest = e;
+    const Instant now = std::min(std::min(arrival, event), std::min(deadline, engines_[soonest].next()));
     if (next_speed_ < scenario_.speeds.size() && scenario_.speeds[next_speed_].at <= now) {
       const Scenario::SpeedChange& change = scenario_.speeds[next_speed_++];
       engines_[change.engine].set_speed(change.speed);
       continue;
     }
-    if (engines_[busiest].next() == now) {
+    if (engines_[soonest].next() == now) {
       emissions_.clear();
-      engines_[busiest].advance(emissions_);
+      engines_[soonest].advance(emissions_);
       for (const Emission& emission : emissions_) emit(emission);
     } else if (event == now) {
       handle(events_.take());
@@ -88,8 +71,6 @@ Outcome World::run() {
     }
     while (oldest_ < arrived && requests_[oldest_].state != State::waiting) ++oldest_;
   }
-  for (const Gateway& gateway : gateways_)
-    outcome_.first_tier_changes += gateway.placement.first_tier_changes();
   for (const Engine& engine : engines_) outcome_.preemptions += engine.preemptions();
   outcome_.ttft.erase(std::remove(outcome_.ttft.begin(), outcome_.ttft.end(), -1), outcome_.ttft.end());
   return std::move(outcome_);
@@ -147,16 +128,23 @@ void World::handle(const Event& event) {
       return poll(event);
     case Event::Kind::poll_answer:
       return answer_poll(event);
-    case Event::Kind::tick: {
-      Gateway& gateway = gateways_[event.gateway];
-      gateway.placement.tick(event.at, gateway.known);
-      gateway.dispatcher->placed(gateway.known, gateway.placement.route(), event.at);
-      Event next = event;
-      next.at = event.at + kTick;
-      events_.add(next);
-      return;
-    }
+    case Event::Kind::tick:
+      return tick(event);
   }
+}
+
+void World::tick(const Event& event) {
+  Gateway& gateway = gateways_[event.gateway];
+  const PlacementLog& log = situation_.placements[event.gateway];
+  while (gateway.ticks < log.at.size() && log.at[gateway.ticks] <= event.at) {
+    for (std::size_t e = 0; e < engines_.size(); ++e)
+      gateway.known.endpoints[e].placed = log.placed[gateway.ticks * engines_.size() + e];
+    ++gateway.ticks;
+  }
+  gateway.dispatcher->placed(gateway.known, event.at);
+  Event next = event;
+  next.at = event.at + kTick;
+  events_.add(next);
 }
 
 // At the engine: what it says now reaches the gateway half a round trip later.
@@ -177,13 +165,11 @@ void World::answer_poll(const Event& event) {
   Gateway& gateway = gateways_[event.gateway];
   EndpointKnowledge& endpoint = gateway.known.endpoints[event.endpoint];
   const EngineMetrics& now = gateway.on_the_way[event.endpoint];
-  if (endpoint.metrics && now.waiting > 0 && endpoint.metrics->waiting > 0) {
-    const double tokens =
-        static_cast<double>(now.prompt_tokens_total - endpoint.metrics->prompt_tokens_total);
-    const double rate = tokens * 1e9 / static_cast<double>((event.at - endpoint.metrics_at).count());
-    if (!endpoint.prompt_rate) endpoint.prompt_rate = rate;
-    approach(*endpoint.prompt_rate, rate, 0.1);
-  }
+  EngineLoad load;
+  load.taken = event.at;
+  load.waiting = now.waiting;
+  load.prompt_tokens_total = now.prompt_tokens_total;
+  endpoint.rate.take(load);
   endpoint.metrics = now;
   endpoint.metrics_at = event.at;
   endpoint.octets_since = 0;
@@ -242,25 +228,6 @@ void World::expire(std::uint32_t index) {
 void World::settle(std::uint32_t request, Nanos ttft) {
   if (outcome_.ttft.empty()) outcome_.ttft.assign(arrivals_.size(), -1);
   if (arrivals_[request].at >= kCountedFrom) outcome_.ttft[request] = ttft.count();
-}
-
-std::vector<std::int64_t> floor_of(const Scenario& scenario, const std::vector<Arrival>& arrivals,
-                                   std::uint64_t seed) {
-  const std::vector<std::vector<LinkProcess>> links = links_of(scenario, seed);
-  std::vector<std::int64_t> floor;
-  for (const Arrival& arrival : arrivals) {
-    if (arrival.at < kCountedFrom) continue;
-    std::int64_t least = scenario.timeout.count();
-    for (const Scenario::Placed& placed : scenario.engines) {
-      const LinkProcess& link = links[arrival.gateway][placed.pop];
-      if (link.loss(arrival.at) >= 1) continue;
-      const Nanos all = link.rtt(arrival.at) * (1 + further_round_trips(arrival.octets)) +
-                        idle_prefill(placed.engine, arrival.prompt, arrival.prefix_tokens);
-      least = std::min<std::int64_t>(least, all.count());
-    }
-    floor.push_back(least);
-  }
-  return floor;
 }
 
 }  // namespace perigee::simulator

@@ -9,9 +9,8 @@
 #include "simulator/engine.h"
 #include "simulator/event_queue.h"
 #include "simulator/link_process.h"
-#include "simulator/placement.h"
 #include "simulator/rules.h"
-#include "simulator/scenario.h"
+#include "simulator/situation.h"
 
 namespace perigee::simulator {
 
@@ -20,15 +19,12 @@ namespace perigee::simulator {
 struct Outcome {
   std::vector<std::int64_t> ttft;            // ns
   std::uint64_t refused = 0, timed_out = 0;  // of those counted
-  std::uint64_t first_tier_changes = 0;      // of all gateways
   std::uint64_t preemptions = 0;             // of all engines
 };
 
 class World {
  public:
-  // `arrivals` and `scenario` outlive it.
-  World(const Scenario& scenario, const std::vector<Arrival>& arrivals, RuleKind rule, const Tuning& tuning,
-        std::uint64_t seed);
+  World(const Situation& situation, RuleKind rule, const Tuning& tuning);  // `situation` outlives it
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -44,7 +40,7 @@ class World {
   [[nodiscard]] const Engine& engine(std::size_t endpoint) const { return engines_[endpoint]; }
   [[nodiscard]] const std::vector<OnWire>& on_wire(std::size_t endpoint) const { return on_wire_[endpoint]; }
   [[nodiscard]] const LinkProcess& link(std::uint16_t gateway, std::size_t endpoint) const {
-    return links_[gateway][scenario_.engines[endpoint].pop];
+    return situation_.links[gateway][scenario_.engines[endpoint].pop];
   }
   [[nodiscard]] Work work_of(std::uint32_t request) const;
 
@@ -55,16 +51,16 @@ class World {
     State state = State::ended;
   };
   struct Gateway {
-    Placement placement;
     Knowledge known;
     std::unique_ptr<Dispatcher> dispatcher;
     Random random;
     std::vector<EngineMetrics> on_the_way;  // a poll's answer, for each engine
+    std::size_t ticks = 0;                  // of its log, that were told
   };
 
-  void schedule_loops(std::uint64_t seed);
   void dispatch(std::uint32_t request);
   void handle(const Event& event);
+  void tick(const Event& event);
   void poll(const Event& event);
   void answer_poll(const Event& event);
   void first_event(const Event& event);
@@ -76,9 +72,9 @@ class World {
     return std::uint64_t{request} * 4 + leg;
   }
 
+  const Situation& situation_;
   const Scenario& scenario_;
   const std::vector<Arrival>& arrivals_;
-  std::vector<std::vector<LinkProcess>> links_;  // [gateway][PoP]
   std::vector<Engine> engines_;
   std::vector<std::vector<OnWire>> on_wire_;
   std::vector<Gateway> gateways_;
@@ -89,9 +85,5 @@ class World {
   std::size_t next_speed_ = 0;
   Outcome outcome_;
 };
-
-// For each counted arrival, the least of round trip and prefill over all engines with nothing before it.
-[[nodiscard]] std::vector<std::int64_t> floor_of(const Scenario& scenario,
-                                                 const std::vector<Arrival>& arrivals, std::uint64_t seed);
 
 }  // namespace perigee::simulator
