@@ -10,8 +10,8 @@ namespace perigee::cli {
 namespace {
 
 std::vector<Verb> all_verbs() {
-  return {check_verb(),    compile_verb(), apply_verb(), status_verb(), links_verb(),   endpoints_verb(),
-          services_verb(), explain_verb(), key_verb(),   replay_verb(), simulate_verb()};
+  return {check_verb(),    compile_verb(), apply_verb(), status_verb(), links_verb(),  endpoints_verb(),
+          services_verb(), explain_verb(), key_verb(),   plan_verb(),   replay_verb(), simulate_verb()};
 }
 
 const Verb* find_verb(const std::vector<Verb>& verbs, std::string_view name) {

@@ -7,6 +7,7 @@ namespace perigee::cli {
 
 Verb check_verb();
 Verb compile_verb();
+Verb plan_verb();
 Verb apply_verb();
 Verb status_verb();
 Verb links_verb();

@@ -8,8 +8,11 @@
 #include <utility>
 
 #include "gateway/api_json.h"
+#include "gateway/health_check.h"
 #include "gateway/query.h"
 #include "steering/explain.h"
+#include "steering/plan_json.h"
+#include "steering/policy_yaml.h"
 
 namespace perigee::gateway {
 
@@ -20,9 +23,10 @@ namespace {
 
 constexpr std::string_view kApply = "/api/v1/apply";
 constexpr std::string_view kReload = "/api/v1/reload";
+constexpr std::string_view kPlan = "/api/v1/plan";  // changes nothing, but takes a body and time
 constexpr std::string_view kServicePrefix = "/api/v1/services/";
 constexpr std::string_view kExplainSuffix = "/explain";
-constexpr std::size_t kMaxFileName = 255;  // of apply's `name`: it comes back in every message
+constexpr std::size_t kMaxFileName = 255;  // of `name`: it comes back in every message
 
 AdminResponse json_answer(unsigned status, const json::value& value) {
   return AdminResponse{status, "application/json", json::serialize(value) + "\n", ""};
@@ -68,6 +72,12 @@ bool is_readable(std::string_view path) {
 
 bool is_change(std::string_view path) { return path == kApply || path == kReload; }
 
+std::optional<std::string> file_name(const AdminRequest& request) {
+  std::string name = query_value(request.target, "name").value_or("policy.yaml");
+  if (name.empty() || name.size() > kMaxFileName) return std::nullopt;
+  return name;
+}
+
 unsigned status_of(ChangeResult result) {
   switch (result) {
     case ChangeResult::accepted:
@@ -94,9 +104,10 @@ Admin::Admin(const SnapshotCell& cell, ControlService& service, const Log& log, 
 
 asio::awaitable<AdminResponse> Admin::handle(AdminRequest request) {
   const std::string path(path_of(request.target));
-  if (is_change(path)) {
+  if (is_change(path) || path == kPlan) {
     if (!request.peer) co_return error_answer(403, "changes are made over the admin socket");
     if (request.method != "POST") co_return wrong_method("POST");
+    if (path == kPlan) co_return plan_change(request);
     auto work = change(std::move(request));
     co_return co_await std::move(work);
   }
@@ -113,10 +124,10 @@ asio::awaitable<AdminResponse> Admin::change(AdminRequest request) {
               {"uid", request.peer->uid},
               {"gid", request.peer->gid},
               {"octets", request.body.size()}});
-  std::string name = query_value(request.target, "name").value_or("policy.yaml");
-  if (name.empty() || name.size() > kMaxFileName) co_return error_answer(400, "name is a file's name");
+  std::optional<std::string> name = file_name(request);
+  if (!name) co_return error_answer(400, "name is a file's name");
   // On the control loop's thread; this coroutine goes on here.
-  auto work = apply ? service_.apply(std::move(request.body), std::move(name)) : service_.reload();
+  auto work = apply ? service_.apply(std::move(request.body), std::move(*name)) : service_.reload();
   const Change change = co_await asio::co_spawn(service_.io(), std::move(work), asio::use_awaitable);
   log_.write(change.result == ChangeResult::accepted ? LogLevel::info : LogLevel::warning, "change_done",
              {{"change", apply ? "apply" : "reload"},
@@ -124,6 +135,28 @@ asio::awaitable<AdminResponse> Admin::change(AdminRequest request) {
               {"generation", change.generation},
               {"reason", change.reason}});
   co_return json_answer(status_of(change.result), change_json(change));
+}
+
+AdminResponse Admin::plan_change(const AdminRequest& request) const {
+  const std::optional<std::string> name = file_name(request);
+  if (!name) return error_answer(400, "name is a file's name");
+  const auto invalid = [](json::array errors) {
+    return json_answer(422, json::object{{"result", "invalid"}, {"errors", std::move(errors)}});
+  };
+  json::array errors;
+  const auto policy = parse_policy(request.body, *name);
+  if (!policy) {
+    for (const Error& error : policy.error()) errors.emplace_back(error.text());
+    return invalid(std::move(errors));
+  }
+  if (const auto tls = load_check_tls(*policy); !tls) {
+    for (const std::string& error : tls.error()) errors.emplace_back(error);
+    return invalid(std::move(errors));
+  }
+  const auto snapshot = cell_.load();
+  if (!snapshot->policy || !snapshot->route) return error_answer(404, "no policy is loaded");
+  return json_answer(200, plan_json(plan({*snapshot->policy, *snapshot->policy_text}, {*policy, request.body},
+                                         snapshot->conditions, *snapshot->route, snapshot->at)));
 }
 
 AdminResponse Admin::read(const AdminRequest& request) const {

@@ -27,6 +27,7 @@ class Admin {
 
  private:
   boost::asio::awaitable<AdminResponse> change(AdminRequest request);
+  [[nodiscard]] AdminResponse plan_change(const AdminRequest& request) const;
   [[nodiscard]] AdminResponse read(const AdminRequest& request) const;
   [[nodiscard]] AdminResponse explain_service(std::string_view path, std::string_view query) const;
 

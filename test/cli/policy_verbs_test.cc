@@ -165,5 +165,45 @@ TEST_F(PolicyVerbs, ApplyAsksNobodyAboutAnInvalidPolicy) {
   EXPECT_THAT(nobody.err, HasSubstr("is perigee-gateway running"));
 }
 
+TEST_F(PolicyVerbs, PlanComparesTwoFilesByTheirStaticOrder) {
+  EXPECT_EQ(run_words({"plan", kPolicy, "--against", kPolicy}).out, kPolicy + ": no change\n");
+  std::string text = text_of_file(kPolicy);
+  text.replace(text.find("cost: 0ms"), 9, "cost: 5ms");
+  text.replace(text.find("203.0.113.11:443"), 16, "203.0.113.11:444");
+  std::ofstream(inside("next.yaml")) << text;
+  const Ran ran = run_words({"plan", inside("next.yaml"), "--against", kPolicy});
+  EXPECT_EQ(ran.code, kOk) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("by the policies' static order, as nothing is measured"));
+  EXPECT_THAT(ran.out, HasSubstr("\nchat "));
+  EXPECT_THAT(ran.out, HasSubstr("mel-1 over syd-mel-a 50.00%"));
+  EXPECT_THAT(ran.out, HasSubstr("mel-1 over syd-mel-b 50.00%"));
+  EXPECT_THAT(ran.out, HasSubstr("100.00%"));
+  EXPECT_THAT(ran.out, HasSubstr("services that do not change: 2\n"));
+  EXPECT_THAT(ran.out, HasSubstr("public    opened  203.0.113.11   444"));
+  EXPECT_THAT(ran.out, EndsWith("\nsections that differ: links, listeners\n"));
+  const Ran json = run_words({"plan", "--json", inside("next.yaml"), "--against", kPolicy});
+  EXPECT_THAT(json.out,
+              StartsWith(R"({"result":"change","measured":false,"sections":["links","listeners"],)"));
+  EXPECT_EQ(run_words({"plan", kPolicy, "--against", bad_policy()}).code, kInvalid);
+}
+
+TEST_F(PolicyVerbs, PlanAsksTheGatewayAndSaysWhatToDoWithoutOne) {
+  const Ran nobody = run_words({"plan", kPolicy, "--socket", inside("absent")});
+  EXPECT_EQ(nobody.code, kFailed);
+  EXPECT_THAT(nobody.err, HasSubstr("without a gateway, --against OLD compares two files"));
+  EXPECT_EQ(run_words({"plan", bad_policy(), "--socket", inside("absent")}).code, kInvalid);
+  {
+    HttpServer server(inside("s"), http_answer("200 OK", R"({"result": "no_change"})"));
+    EXPECT_EQ(run_words({"plan", kPolicy, "--socket", inside("s")}).out, kPolicy + ": no change\n");
+    EXPECT_THAT(server.requests().at(0), StartsWith("POST /api/v1/plan?name=%2F"));
+  }
+  ASSERT_EQ(unlink(inside("s").c_str()), 0);
+  HttpServer newer(inside("s"), http_answer("422 Unprocessable Entity",
+                                            R"({"result": "invalid", "errors": ["f:1:2: links: bad"]})"));
+  const Ran invalid = run_words({"plan", kPolicy, "--socket", inside("s")});
+  EXPECT_EQ(invalid.code, kInvalid);
+  EXPECT_EQ(invalid.err, "f:1:2: links: bad\n");
+}
+
 }  // namespace
 }  // namespace perigee::cli

@@ -22,6 +22,7 @@ namespace {
 using namespace std::chrono_literals;
 
 const std::string kProgram = std::string(PERIGEE_BINARY_DIR) + "/bin/perigee-gateway";
+const std::string kCommandLine = std::string(PERIGEE_BINARY_DIR) + "/bin/perigee";
 
 // What a command prints, and how it ends.
 struct Ran {
@@ -184,6 +185,38 @@ TEST_F(GatewayProgramTest, AppliesOverTheSocket) {
   std::ofstream(next) << "version: 2\n";
   EXPECT_NE(post("/api/v1/apply?name=next.yaml", next).find("\"next.yaml:1:"), std::string::npos);
   EXPECT_NE(post("/api/v1/reload", "/dev/null").find("\"result\":\"accepted\""), std::string::npos);
+}
+
+TEST_F(GatewayProgramTest, PlansWithoutChangingAnything) {
+  if (::access(kCommandLine.c_str(), X_OK) != 0) GTEST_SKIP() << kCommandLine << " is not built";
+  around_.write_policy(policy());
+  start();
+  start_dataplane();
+  ASSERT_TRUE(eventually([this] { return shows("/readyz", "200"); }));
+  const std::string next = around_.path() + "/next.yaml";
+  const std::string plan = kCommandLine + " plan " + next;
+  std::ofstream(next) << policy();
+  EXPECT_EQ(sh(plan).output, next + ": no change\n");
+  std::string drained = policy("flows: {tcp_idle: 2h}\n");
+  drained.replace(drained.find("10.2.1.1:8000"), 13, "10.2.1.1:8000, drain: true");
+  std::ofstream(next) << drained;
+  const Ran ran = sh(plan);
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_NE(ran.output.find("by what is measured now"), std::string::npos) << ran.output;
+  EXPECT_NE(ran.output.find("mel-1 over syd-mel 100.00%"), std::string::npos) << ran.output;
+  EXPECT_NE(ran.output.find("per-1 over syd-per 100.00%  100.00%"), std::string::npos) << ran.output;
+  EXPECT_NE(ran.output.find("sections that differ: endpoints, flows"), std::string::npos) << ran.output;
+  EXPECT_NE(sh(plan + " --json").output.find("\"name\":\"mel-1\",\"change\":\"drained\""), std::string::npos);
+  EXPECT_EQ(Surroundings::contents(around_.policy_file()), policy());
+  EXPECT_TRUE(
+      shows("/api/v1/endpoints",
+            "\"name\":\"mel-1\",\"pop\":\"mel\",\"address\":\"10.2.1.1:8000\",\"health\":\"unknown\""));
+  EXPECT_FALSE(shows("/api/v1/endpoints", "\"drain\":true"));
+  std::ofstream(next) << policy("nonsense: 1\n");
+  EXPECT_EQ(sh(plan).status, 2);
+  EXPECT_NE(post("/api/v1/plan?name=next.yaml", next).find("\"errors\":[\"next.yaml:18:1: nonsense"),
+            std::string::npos);
+  EXPECT_EQ(sh("curl -sS -o /dev/null -w '%{http_code}' -d x" + url("/api/v1/plan")).output, "403");
 }
 
 TEST_F(GatewayProgramTest, ReloadsOnSighupAndEndsOnSigterm) {
