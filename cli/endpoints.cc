@@ -8,7 +8,13 @@ namespace {
 
 // Whether it takes new flows, and if not, why.
 std::string new_flows(const boost::json::value& endpoint) {
-  if (is_true(endpoint, "/drain")) return "no: drained";
+  if (is_true(endpoint, "/drain")) {
+    const std::string left = age_at(endpoint, "/draining/deadline_s");
+    if (left == "-") return "no: drained";
+    return left == "0s" ? "no: drained, over" : "no: drained, " + left + " left";
+  }
+  if (!is_null(endpoint, "/maintenance"))
+    return "no: maintenance until " + text_at(endpoint, "/maintenance/until");
   if (is_true(endpoint, "/full")) return "no: full";
   return text_at(endpoint, "/accepts_new");
 }

@@ -74,6 +74,15 @@ void add_routed(TextTable& table, const json::value& service) {
   }
 }
 
+void print_pin(const json::value& service, std::ostream& out) {
+  if (is_null(service, "/pin")) return;
+  std::string to;
+  for (const auto& name : list_at(service, "/pin/to")) to += (to.empty() ? "" : ", ") + text_at(name, "");
+  const bool holds = is_true(service, "/pin/in_force");
+  out << text_at(service, "/name") << (holds ? ": pinned until " : ": its pin expired at ")
+      << text_at(service, "/pin/until") << (holds ? " to " : ", it was to ") << to << "\n";
+}
+
 void print(const json::value& answer, std::ostream& out) {
   TextTable table({{"SERVICE"},
                    {"VIP"},
@@ -87,6 +96,8 @@ void print(const json::value& answer, std::ostream& out) {
   for (const auto& service : list_at(answer, "/services")) add_service(table, service);
   for (const auto& service : list_at(answer, "/routed")) add_routed(table, service);
   table.print(out, "no services");
+  for (const char* kind : {"/services", "/routed"})
+    for (const auto& service : list_at(answer, kind)) print_pin(service, out);
 }
 
 }  // namespace

@@ -158,6 +158,7 @@ json::object link_json(const Snapshot& snapshot, std::size_t index, Instant now)
                      {"peer", link.peer.text()},
                      {"state", state_name(snapshot.conditions.link(index).state)},
                      {"state_age_s", measured ? age_seconds(sample.state_since, now) : json::value(nullptr)},
+                     {"maintenance", maintenance_json(snapshot, "link", link.name)},
                      {"rtt_ms", nullptr},
                      {"loss_ratio", nullptr},
                      {"last_sample_age_ms", nullptr},
@@ -186,6 +187,14 @@ json::object link_json(const Snapshot& snapshot, std::size_t index, Instant now)
 }
 
 }  // namespace
+
+json::value maintenance_json(const Snapshot& snapshot, std::string_view what, std::string_view name) {
+  if (!snapshot.route) return nullptr;
+  for (const UnderMaintenance& now : snapshot.route->maintenance)
+    if (now.what == what && now.name == name)
+      return json::object{{"until", text_of(now.until)}, {"note", now.note}};
+  return nullptr;
+}
 
 json::value status_json(const Snapshot& snapshot, Instant now) {
   const std::vector<std::string> reasons = not_ready_reasons(snapshot, now);

@@ -12,6 +12,9 @@
 
 namespace perigee::gateway {
 
+// {until, note} of a "pop", "link" or "endpoint" that is in maintenance by itself; else null.
+boost::json::value maintenance_json(const Snapshot& snapshot, std::string_view what, std::string_view name);
+
 boost::json::value status_json(const Snapshot& snapshot, Instant now);
 boost::json::value links_json(const Snapshot& snapshot, Instant now);
 boost::json::value endpoints_json(const Snapshot& snapshot, Instant now);

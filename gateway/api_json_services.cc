@@ -1,8 +1,10 @@
 // The half of the admin API's JSON that is about endpoints and where services lead.
+#include <algorithm>
 #include <boost/json/value_from.hpp>
 
 #include "gateway/api_json.h"
 #include "gateway/json_units.h"
+#include "steering/constraints_in_force.h"
 #include "steering/route_terms.h"
 
 namespace perigee::gateway {
@@ -56,6 +58,15 @@ json::value load_json(const Policy::Endpoint& endpoint, const EndpointLoad& load
                       {"prompt_tokens", number_or_null(load.prompt_tokens)}};
 }
 
+// Flows that are left, and the time until they are reset; null: not drained.
+json::value draining_json(const Snapshot& snapshot, const Policy::Endpoint& endpoint,
+                          const EndpointRoute& route, const telemetry::EndpointSample* sample, Instant now) {
+  if (!endpoint.drain || route.draining_since.never()) return nullptr;
+  const Nanos left = route.draining_since + snapshot.policy->flows.drain_deadline - now;
+  return json::object{{"flows_left", sample == nullptr ? json::value(nullptr) : json::value(sample->flows)},
+                      {"deadline_s", seconds(std::max(left, Nanos(0)))}};
+}
+
 json::object endpoint_json(const Snapshot& snapshot, std::size_t index, Instant now) {
   const Policy::Endpoint& endpoint = snapshot.policy->endpoints[index];
   const EndpointHealth health = index < snapshot.health.size() ? snapshot.health[index] : EndpointHealth{};
@@ -71,6 +82,9 @@ json::object endpoint_json(const Snapshot& snapshot, std::size_t index, Instant 
           {"health_age_s", age_seconds(health.state.since, now)},
           {"accepts_new", route.accepts_new},
           {"drain", endpoint.drain},
+          {"draining", draining_json(snapshot, endpoint, route, sample, now)},
+          {"maintenance", maintenance_json(snapshot, "endpoint", endpoint.name)},
+          {"cost_tier", endpoint.cost_tier},
           {"full", route.full},
           {"reset_established", route.reset_established},
           {"check", check_json(endpoint, health, now)},
@@ -133,6 +147,23 @@ void add_route(json::object& out, const Snapshot& snapshot, const ServiceRoute& 
   out["changed_age_s"] = age_seconds(route.ranking.changed_at, now);
 }
 
+void add_confines(json::object& out, const Snapshot& snapshot, const Confines& confines) {
+  const Policy& policy = *snapshot.policy;
+  out["pops"] = nullptr;
+  if (confines.pops) {
+    json::array pops;
+    for (const std::size_t pop : *confines.pops) pops.emplace_back(policy.pops[pop].name);
+    out["pops"] = std::move(pops);
+  }
+  out["pin"] = nullptr;
+  if (!confines.pin) return;
+  json::array to;
+  for (const std::size_t endpoint : confines.pin->endpoints) to.emplace_back(policy.endpoints[endpoint].name);
+  out["pin"] = json::object{{"to", std::move(to)},
+                            {"until", text_of(confines.pin->until)},
+                            {"in_force", in_force(*confines.pin, snapshot.conditions.wall)}};
+}
+
 json::object service_json(const Snapshot& snapshot, const Policy::Service& service, Instant now) {
   json::object out{{"name", service.name},
                    {"vip", address_and_port(service.vip, service.port)},
@@ -141,6 +172,7 @@ json::object service_json(const Snapshot& snapshot, const Policy::Service& servi
                    {"max_rtt_ms", milliseconds_or_null(service.max_rtt)},
                    {"refuse", service.refuse == table::Refuse::drop ? "drop" : "answer"}};
   const ServiceRoute* route = snapshot.route ? snapshot.route->service(service.id) : nullptr;
+  add_confines(out, snapshot, service.confines);
   add_route(out, snapshot, route == nullptr ? ServiceRoute{} : *route, now);
   out["switches"] = switches_json(snapshot, service.id);
   return out;
@@ -184,12 +216,14 @@ json::object routed_json(const Snapshot& snapshot, const Policy::RoutedService& 
   }
   json::array models;
   for (const Policy::Model& model : service.models) models.push_back(model_json(snapshot, model, now));
-  return {{"name", service.name},
-          {"listeners", std::move(listeners)},
-          {"require_key", service.require_key},
-          {"residency", std::move(residency)},
-          {"max_rtt_ms", milliseconds_or_null(service.max_rtt)},
-          {"models", std::move(models)}};
+  json::object out{{"name", service.name},
+                   {"listeners", std::move(listeners)},
+                   {"require_key", service.require_key},
+                   {"residency", std::move(residency)},
+                   {"max_rtt_ms", milliseconds_or_null(service.max_rtt)},
+                   {"models", std::move(models)}};
+  add_confines(out, snapshot, service.confines);
+  return out;
 }
 
 // What a request would meet at the candidate; null: not of a routed service.

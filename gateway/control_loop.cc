@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
@@ -129,10 +130,11 @@ void ControlLoop::put_back(InForce before) {
   ++revision_;
 }
 
-void ControlLoop::tick(Instant now, std::vector<EndpointHealth> health) {
+void ControlLoop::tick(Instant now, std::vector<EndpointHealth> health, std::optional<WallTime> wall) {
   read_telemetry(now);
   if (policy_ != nullptr) {
     conditions_ = conditions_of(*policy_, telemetry_ ? &*telemetry_ : nullptr, health, now);
+    conditions_.wall = wall;
     decide(now);
     publish(now);
   } else {
@@ -170,8 +172,25 @@ void ControlLoop::read_telemetry(Instant now) {
 }
 
 void ControlLoop::decide(Instant now) {
-  route_ = std::make_shared<const Route>(route(*policy_, conditions_, *route_, now));
+  const auto before =
+      std::exchange(route_, std::make_shared<const Route>(route(*policy_, conditions_, *route_, now)));
+  record_maintenance(before->maintenance);
   record_switches();
+}
+
+void ControlLoop::record_maintenance(const std::vector<UnderMaintenance>& before) {
+  const auto record = [this](const char* event, const std::vector<UnderMaintenance>& these,
+                             const std::vector<UnderMaintenance>& others) {
+    for (const UnderMaintenance& one : these)
+      if (std::none_of(others.begin(), others.end(), [&](const UnderMaintenance& other) {
+            return other.what == one.what && other.name == one.name;
+          }))
+        log_->write(
+            LogLevel::info, event,
+            {{one.what, one.name}, {"reason", "policy"}, {"until", text_of(one.until)}, {"note", one.note}});
+  };
+  record("maintenance_began", route_->maintenance, before);
+  record("maintenance_ended", before, route_->maintenance);
 }
 
 void ControlLoop::record_switches() {

@@ -59,8 +59,9 @@ class ControlLoop {
   [[nodiscard]] const std::shared_ptr<const Policy>& policy() const { return policy_; }
   [[nodiscard]] const std::shared_ptr<const std::string>& policy_text() const { return text_; }
 
-  // One turn; stores a new Snapshot. `health` is in the order of the policy's endpoints.
-  void tick(Instant now, std::vector<EndpointHealth> health);
+  // One turn; stores a new Snapshot. `health` is in the order of the policy's endpoints; `wall`: the time of
+  // day, for maintenance windows and pins.
+  void tick(Instant now, std::vector<EndpointHealth> health, std::optional<WallTime> wall = std::nullopt);
 
   // The outcome of the last attempt to load a policy, for the snapshots to come.
   void set_policy_status(PolicyStatus status) { policy_status_ = std::move(status); }
@@ -84,6 +85,7 @@ class ControlLoop {
   void read_telemetry(Instant now);
   void decide(Instant now);
   void record_switches();
+  void record_maintenance(const std::vector<UnderMaintenance>& before);
   void publish(Instant now);
   void acknowledge();
   void store_snapshot(Instant now, std::vector<EndpointHealth> health);

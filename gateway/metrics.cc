@@ -169,10 +169,14 @@ void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families
   Family absent =
       gauge("perigee_endpoint_models_absent",
             "Models that the endpoint should have and does not list; absent while that is unknown.");
+  Family draining = gauge("perigee_endpoint_drain_flows",
+                          "Flows that a drained endpoint still has; absent when it is not drained.");
   for (std::size_t i = 0; i < snapshot.policy->endpoints.size(); ++i) {
     const Policy::Endpoint& endpoint = snapshot.policy->endpoints[i];
+    const auto flows = snapshot.conditions.endpoint(i).flows;
     const EndpointHealth health = i < snapshot.health.size() ? snapshot.health[i] : EndpointHealth{};
     const Labels labels{{"endpoint", endpoint.name}, {"pop", snapshot.policy->pop_of(endpoint).name}};
+    if (endpoint.drain && flows) draining.add(labels, *flows);
     const Health verdict = health.state.verdict;
     if (verdict != Health::unknown) healthy.add(labels, verdict == Health::healthy ? 1.0 : 0.0);
     if (health.absent_models) absent.add(labels, health.absent_models->size());
@@ -191,6 +195,7 @@ void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families
   least.move_into(families);
   disagreement.move_into(families);
   absent.move_into(families);
+  draining.move_into(families);
 }
 
 void add_loads(const Snapshot& snapshot, Instant now, std::vector<MetricFamily>& families) {

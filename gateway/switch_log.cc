@@ -23,6 +23,8 @@ const char* reason_of(Usable usable) {
       return "unhealthy";
     case Usable::full:
       return "full";
+    case Usable::cost_tier:
+      return "cost_tier";
     case Usable::drained:
       return "drained";
   }

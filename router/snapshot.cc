@@ -18,6 +18,10 @@ Standing standing_of(Exclusion reason) {
     case Exclusion::beyond_limit:  // a limit of the table, not of requests
       return Standing::usable;
     case Exclusion::drained:
+    case Exclusion::maintenance:
+    case Exclusion::pop_not_allowed:
+    case Exclusion::not_pinned:
+    case Exclusion::cost_tier:
     case Exclusion::link_down:
     case Exclusion::over_max_rtt:
     case Exclusion::model_absent:

@@ -35,7 +35,7 @@ enum class Standing : std::uint8_t {
   usable,
   full,       // of forwarded flows; used when all are
   unhealthy,  // by the health checks; used when nothing else is left
-  barred      // drained, link down, over max_rtt, without the model: never used
+  barred      // by the operator, link down, over max_rtt, without the model: never used
 };
 
 struct RouterSnapshot {

@@ -12,6 +12,7 @@
 #include "contract/telemetry.h"
 #include "contract/units.h"
 #include "steering/engine_metrics.h"
+#include "steering/wall_time.h"
 
 namespace perigee {
 
@@ -48,6 +49,8 @@ struct Conditions {
   // The data plane's heartbeat is fresh. While it is not, every link is unknown, and as health checks go
   // through it their verdicts say nothing about endpoints (see route.h).
   bool dataplane_alive = false;
+  // The time of day, for what the operator has set a time for. Unknown: no maintenance, and no pin.
+  std::optional<WallTime> wall{};
   std::vector<Link> links;
   std::vector<Endpoint> endpoints;
 

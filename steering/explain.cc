@@ -6,6 +6,7 @@
 #include <map>
 
 #include "steering/route_terms.h"
+#include "steering/wall_time.h"
 #include "steering/yaml_reader.h"
 
 namespace perigee {
@@ -35,6 +36,7 @@ struct Subject {
   const char* what = "new flows";
   const char* otherwise = "refused";  // without a usable candidate
   bool forwarded = true;
+  const Confines* confines = nullptr;
 };
 
 class Explainer {
@@ -145,11 +147,38 @@ class Explainer {
     return link == nullptr ? LinkId{} : link->id;
   }
 
+  // Of the endpoint, its PoP, its link or that link's peer: the first that is in maintenance.
+  [[nodiscard]] std::string maintenance_text(const Excluded& excluded) const {
+    const Policy::Endpoint* endpoint = policy_.endpoint(excluded.endpoint);
+    const Policy::Link* link = policy_.link(excluded.link);
+    std::vector<std::pair<std::string, std::string>> concerned = {{"endpoint", endpoint->name},
+                                                                  {"pop", policy_.pop_of(*endpoint).name}};
+    if (link != nullptr) {
+      concerned.emplace_back("link", link->name);
+      concerned.emplace_back("pop", policy_.pop_of(*link).name);
+    }
+    for (const auto& [what, name] : concerned)
+      for (const UnderMaintenance& now : route_.maintenance)
+        if (now.what == what && now.name == name)
+          return (what == "pop" ? "PoP " : what + " ") + name + " is in maintenance until " +
+                 text_of(now.until) + (now.note.empty() ? "" : ": " + now.note);
+    return "in maintenance";
+  }
+
   [[nodiscard]] std::string why_excluded(const Excluded& excluded, const Cost& cost) const {
     const EndpointRoute* state = route_.endpoint(excluded.endpoint);
     switch (excluded.reason) {
       case Exclusion::drained:
         return "the endpoint is drained by the policy";
+      case Exclusion::maintenance:
+        return maintenance_text(excluded);
+      case Exclusion::pop_not_allowed:
+        return "its PoP is not among the service's pops";
+      case Exclusion::not_pinned:
+        return "the service is pinned to others until " + text_of(subject_.confines->pin->until);
+      case Exclusion::cost_tier:
+        return "cost tier " + std::to_string(policy_.endpoint(excluded.endpoint)->cost_tier) +
+               ", and an endpoint of a lower one is usable";
       case Exclusion::unhealthy:
         return state != nullptr && state->dead ? "the endpoint is dead: connecting to it fails"
                                                : "the endpoint's health checks fail";
@@ -179,8 +208,12 @@ class Explainer {
 Explanation explain_forwarded(const Policy& policy, const Route& route, const Policy::Service& service,
                               const IpAddress& client, std::optional<std::uint16_t> client_port,
                               Instant now) {
-  const Subject subject{route.service(service.id), service.max_rtt, "new flows",
-                        service.refuse == table::Refuse::drop ? "dropped" : "refused", true};
+  const Subject subject{route.service(service.id),
+                        service.max_rtt,
+                        "new flows",
+                        service.refuse == table::Refuse::drop ? "dropped" : "refused",
+                        true,
+                        &service.confines};
   const Explainer explainer(policy, route, subject, now);
   return {service.name, "", client, client_port, explainer.candidates(), explainer.summary(client)};
 }
@@ -191,7 +224,7 @@ Explanation explain_routed(const Policy& policy, const Route& route, const Polic
   const auto add = [&](const Policy::Pool& pool, const char* what, const char* otherwise, bool canary) {
     const ServiceRoute* ranked = route.pool(pool.id);
     const ServiceRoute requests = ranked == nullptr ? ServiceRoute{} : of_requests(policy, route, *ranked);
-    const Subject subject{&requests, service.max_rtt, what, otherwise, false};
+    const Subject subject{&requests, service.max_rtt, what, otherwise, false, &service.confines};
     const Explainer explainer(policy, route, subject, now);
     for (ExplainedCandidate& candidate : explainer.candidates()) {
       candidate.canary = canary;

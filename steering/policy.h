@@ -16,6 +16,7 @@
 #include "contract/units.h"
 #include "steering/choice.h"
 #include "steering/service_estimate.h"
+#include "steering/constraints.h"
 
 namespace perigee {
 
@@ -38,6 +39,7 @@ struct Policy {
     PopId id;
     std::vector<Prefix> prefixes;       // IPv4; of different PoPs never overlap
     std::optional<std::size_t> region;  // index into regions; none: outside every residency
+    std::vector<Maintenance> maintenance = {};
     friend bool operator==(const Pop&, const Pop&) = default;
   };
 
@@ -91,6 +93,7 @@ struct Policy {
     Nanos cost{0};   // added to the measured RTT
     Probe probe;
     std::vector<Reach> reaches;
+    std::vector<Maintenance> maintenance;
     friend bool operator==(const Link&, const Link&) = default;
   };
 
@@ -144,7 +147,9 @@ struct Policy {
     std::uint16_t port = 0;
     std::uint32_t weight = 100;             // 1..65535
     std::optional<std::uint32_t> capacity;  // flows it is given before new ones spill to others
+    std::uint32_t cost_tier = 0;            // 0..kMaxCostTier: used only while no lower one is usable
     bool drain = false;
+    std::vector<Maintenance> maintenance;
     std::map<std::string, std::string> labels;
     Health health;
     std::optional<std::vector<std::string>> serves;  // models by the endpoint's own names; absent: any
@@ -169,6 +174,7 @@ struct Policy {
         endpoints;                 // indexes, in policy order, each once; empty when delivered to the host
     std::optional<Nanos> max_rtt;  // of measured + declared RTT
     table::Refuse refuse = table::Refuse::answer;
+    Confines confines;
     friend bool operator==(const Service&, const Service&) = default;
   };
 
@@ -266,6 +272,7 @@ struct Policy {
     std::vector<Model> models;
     std::optional<std::vector<std::size_t>> residency;  // indexes into regions; absent: anywhere
     std::optional<Nanos> max_rtt;                       // as of Service
+    Confines confines;
 
     // By name or alias.
     [[nodiscard]] const Model* model(std::string_view asked) const;

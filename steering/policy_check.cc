@@ -4,6 +4,7 @@
 #include <map>
 
 #include "steering/health.h"
+#include "steering/policy_constraints.h"
 #include "steering/policy_router.h"
 #include "steering/policy_sections.h"
 #include "steering/text_units.h"
@@ -319,6 +320,7 @@ void check_policy(const Policy& policy, Report& report) {
   check_endpoints(policy, own, report);
   check_services(policy, own, report);
   check_cuts(policy, report);
+  check_constraints(policy, report);
   check_router(policy, report);
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 
+#include "steering/policy_constraints.h"
 #include "steering/policy_names.h"
 #include "steering/policy_router.h"
 
@@ -285,6 +286,7 @@ void read_routed_service(Map& map, const std::string& name, Policy& policy) {
   read_residency(map, policy, service);
   Nanos max_rtt{};
   if (map.duration("max_rtt", max_rtt, 1us, 1min)) service.max_rtt = max_rtt;
+  read_confines(map, policy, service.confines);
   policy.routed.push_back(std::move(service));
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "steering/policy_constants.h"
+#include "steering/policy_constraints.h"
 #include "steering/policy_names.h"
 #include "steering/policy_router.h"
 
@@ -41,6 +42,7 @@ void read_pops(Map& root, Policy& policy) {
       if (too_many(map, "prefixes", pop.prefixes.size(), kMaxPrefixesPerPop)) pop.prefixes.clear();
     }
     read_region(map, policy, pop);
+    read_maintenance(map, pop.maintenance);
     policy.pops.push_back(std::move(pop));
   }
   using Kind = yaml::Node::Kind;
@@ -170,6 +172,7 @@ void read_links(Map& root, Policy& policy) {
       read_probe(overrides, link.probe);
     }
     read_reaches(map, policy, link);
+    read_maintenance(map, link.maintenance);
     policy.links.push_back(std::move(link));
   }
 }
@@ -231,7 +234,9 @@ void read_endpoints(Map& root, Policy& policy) {
     map.integer<std::uint32_t>("weight", endpoint.weight, 1, 65535);
     std::uint32_t capacity = 0;
     if (map.integer<std::uint32_t>("capacity", capacity, 1, 100'000'000)) endpoint.capacity = capacity;
+    map.integer<std::uint32_t>("cost_tier", endpoint.cost_tier, 0, kMaxCostTier);
     map.value("drain", endpoint.drain, parse_flag);
+    read_maintenance(map, endpoint.maintenance);
     endpoint.labels = read_labels(map);
     if (const auto health = map.child("health")) {
       Map overrides(*health, root.report());
@@ -288,7 +293,7 @@ void read_services(Map& root, Policy& policy) {
     map.choice<table::Refuse>("refuse", service.refuse,
                               {{"answer", table::Refuse::answer}, {"drop", table::Refuse::drop}});
     if (service.deliver == table::Deliver::host) {
-      for (const char* key : {"endpoints", "mode", "max_rtt"})
+      for (const char* key : {"endpoints", "mode", "max_rtt", "pops", "pin"})
         if (map.child(key))
           root.report().add(map.path(key), "says nothing with \"deliver: host\"; leave one out");
     } else {
@@ -296,6 +301,7 @@ void read_services(Map& root, Policy& policy) {
       if (map.duration("max_rtt", max_rtt, 1us, 1min)) service.max_rtt = max_rtt;
       if (map.needs("endpoints", "the endpoints that serve it, such as \"endpoints: [mel-1, mel-2]\""))
         service.endpoints = read_members(map, policy);
+      read_confines(map, policy, service.confines);
     }
     policy.services.push_back(std::move(service));
   }

@@ -127,6 +127,7 @@ RankedPath Evaluation::remember_one(const PathInput& input, const RankedPath* ol
   const bool terms_changed = old != nullptr && path.cost.fixed() != input.cost.fixed();
   const bool operators_word = old != nullptr && path.usable != input.usable &&
                               (path.usable == Usable::drained || input.usable == Usable::drained);
+  const bool stood_aside = path.usable == Usable::cost_tier;  // it was good all the time
   if (terms_changed || operators_word) policy_changed_ = true;
   path.path = input.path;
   path.cost = input.cost;
@@ -135,7 +136,7 @@ RankedPath Evaluation::remember_one(const PathInput& input, const RankedPath* ol
     path.active = false;
     path.dwell = 0;
     path.usable_since = {};
-  } else if (old != nullptr && !was_usable && !operators_word) {
+  } else if (old != nullptr && !was_usable && !operators_word && !stood_aside) {
     path.usable_since = now_;
   }
   if (path.cost.known()) {
@@ -281,6 +282,8 @@ RankingChange Evaluation::change() const {
       lost = RankingChange::policy;
     else if (path->usable == Usable::full && lost == RankingChange::none)
       lost = RankingChange::capacity;
+    else if (path->usable == Usable::cost_tier && lost == RankingChange::none)
+      lost = RankingChange::recovery;
     else if (path->usable == Usable::over_max_rtt && lost == RankingChange::none)
       lost = RankingChange::rtt;
     else if ((path->usable == Usable::link_down || path->usable == Usable::unhealthy) &&

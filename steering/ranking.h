@@ -50,6 +50,7 @@ enum class Usable : std::uint8_t {
   over_max_rtt,
   unhealthy,  // no endpoint behind it is healthy
   full,       // none has room
+  cost_tier,  // all are of a higher cost tier than others that are usable
   drained     // none is left by the operator
 };
 

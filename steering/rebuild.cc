@@ -64,9 +64,11 @@ Ranking rank_as_before(const Policy& policy, const Policy::Service& service, con
                        Instant now) {
   std::vector<PathInput> known;
   for (const std::size_t pop : pops_of(policy, service.endpoints)) {
-    // That the operator drained a PoP is no news to the first evaluation.
+    // That the operator drained a PoP, or does not allow it, is no news to the first evaluation.
+    const auto& pops = service.confines.pops;
+    const bool allowed = !pops || std::binary_search(pops->begin(), pops->end(), pop);
     const bool drained = std::all_of(service.endpoints.begin(), service.endpoints.end(), [&](std::size_t i) {
-      return policy.endpoints[i].pop != pop || policy.endpoints[i].drain;
+      return policy.endpoints[i].pop != pop || policy.endpoints[i].drain || !allowed;
     });
     const std::vector<PathInput> inputs = inputs_to(policy, pop, drained ? Usable::drained : Usable::yes);
     known.insert(known.end(), inputs.begin(), inputs.end());
@@ -106,7 +108,10 @@ EndpointRoute rebuild_endpoint(const Policy& policy, const Policy::Endpoint& end
     // Since when it drains is not in the table; only that it is over.
     out.draining_since = reset ? now - policy.flows.drain_deadline : now;
   } else {
-    out.healthy = record.accepts_new != 0;
+    // One that takes no new flows may be in maintenance: it is then unhealthy once a check says so.
+    const bool may_be_maintained =
+        !reset && !(endpoint.maintenance.empty() && policy.pop_of(endpoint).maintenance.empty());
+    out.healthy = record.accepts_new != 0 || may_be_maintained;
     out.dead = reset && !out.healthy;
   }
   out.accepts_new = out.healthy && !endpoint.drain;

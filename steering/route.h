@@ -32,13 +32,17 @@ struct Candidate {
 using Tier = std::vector<Candidate>;
 
 enum class Exclusion : std::uint8_t {
-  drained,       // `drain: true`
-  unhealthy,     // by the health checks
-  full,          // at its capacity, and another of the service is not
-  link_down,     // the path's link
-  over_max_rtt,  // measured + declared beyond the service's limit
-  beyond_limit,  // more tiers than a table takes
-  model_absent   // of a routed service's model: the endpoint does not list it
+  drained,          // `drain: true`
+  maintenance,      // of it, its PoP, or the path's link
+  pop_not_allowed,  // by the service's `pops`
+  not_pinned,       // while the service is pinned to others
+  unhealthy,        // by the health checks
+  full,             // at its capacity, and another of the service is not
+  cost_tier,        // one of a lower cost tier is usable
+  link_down,        // the path's link
+  over_max_rtt,     // measured + declared beyond the service's limit
+  beyond_limit,     // more tiers than a table takes
+  model_absent      // of a routed service's model: the endpoint does not list it
 };
 [[nodiscard]] const char* name_of(Exclusion exclusion);  // "drained", ...
 
@@ -79,8 +83,9 @@ struct PopRoute {
 // What holds for an endpoint in every service.
 struct EndpointRoute {
   EndpointId id;
-  bool accepts_new = true;         // for the table: not drained, and not unhealthy
+  bool accepts_new = true;         // for the table: not drained, not in maintenance, and not unhealthy
   bool healthy = true;             // the last verdict that counted
+  bool maintenance = false;        // of it or its PoP
   bool dead = false;               // and its verdict is that connecting fails
   bool reset_established = false;  // for the table: dead, or its drain is over
   bool full = false;
@@ -89,13 +94,22 @@ struct EndpointRoute {
   friend bool operator==(const EndpointRoute&, const EndpointRoute&) = default;
 };
 
+// What is in maintenance, as of the last evaluation.
+struct UnderMaintenance {
+  std::string what, name;  // "pop", "link" or "endpoint"
+  WallTime until;
+  std::string note;
+  friend bool operator==(const UnderMaintenance&, const UnderMaintenance&) = default;
+};
+
 struct Route {
   std::vector<ServiceRoute> services;    // those that are forwarded, in policy order
   std::vector<ServiceRoute> pools;       // of routed services: each model's, then its canary's
   std::vector<PopRoute> pops;            // other PoPs, in policy order
   std::vector<EndpointRoute> endpoints;  // in policy order
   std::vector<Switch> switches;          // of the last evaluation only
-  bool dataplane_seen = false;           // alive at least once
+  std::vector<UnderMaintenance> maintenance;
+  bool dataplane_seen = false;  // alive at least once
 
   [[nodiscard]] const ServiceRoute* service(ServiceId id) const;
   [[nodiscard]] const ServiceRoute* pool(ServiceId id) const;
@@ -104,8 +118,9 @@ struct Route {
   friend bool operator==(const Route&, const Route&) = default;
 };
 
-// - Hard constraints first: drained, unhealthy, link down, max RTT. They act at once. Latency never decides
-//   liveness, and unknown health or RTT excludes nothing.
+// - Hard constraints first: drained, in maintenance, PoPs and pins of the service, unhealthy, link down, max
+//   RTT. They act at once. Latency never decides liveness, and unknown health or RTT excludes nothing.
+// - Of what is left, the least cost tier with anything usable; what only came back waits for `hold` first.
 // - A verdict of the health checks counts only once the endpoint could be reached for as long as it takes to
 //   form one (data plane alive, a path up); until then the last verdict that counted stays. So neither a dead
 //   data plane nor a dead link resets the flows of an endpoint that lives.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "steering/constraints_in_force.h"
+
 namespace perigee {
 namespace {
 
@@ -89,6 +91,10 @@ bool link_is_down(const Conditions& conditions, const Way& way) {
          conditions.link(*way.link).state == telemetry::LinkState::down;
 }
 
+bool in_maintenance(const Policy& policy, const Conditions& conditions, const Way& way) {
+  return way.link && maintenance_of(policy, policy.links[*way.link], conditions.wall) != nullptr;
+}
+
 std::vector<std::size_t> pops_of(const Policy& policy, const std::vector<std::size_t>& endpoints) {
   std::vector<std::size_t> pops;
   for (const std::size_t endpoint : endpoints) {
@@ -127,7 +133,8 @@ EndpointRoute judge_endpoint(const Policy& policy, const Conditions& conditions,
     next.draining_since = now;
   const bool drain_over =
       !next.draining_since.never() && now - next.draining_since >= policy.flows.drain_deadline;
-  next.accepts_new = next.healthy && !endpoint.drain;
+  next.maintenance = maintenance_of(policy, endpoint, conditions.wall) != nullptr;
+  next.accepts_new = next.healthy && !endpoint.drain && !next.maintenance;
   next.reset_established = next.dead || drain_over;
 
   next.full = false;
@@ -138,11 +145,10 @@ EndpointRoute judge_endpoint(const Policy& policy, const Conditions& conditions,
   return next;
 }
 
-std::optional<Exclusion> exclusion_of(const Policy::Endpoint& endpoint, const EndpointRoute& state,
-                                      bool spill) {
+std::optional<Exclusion> exclusion_of(const Policy::Endpoint& endpoint, const EndpointRoute& state) {
   if (endpoint.drain) return Exclusion::drained;
+  if (state.maintenance) return Exclusion::maintenance;
   if (!state.healthy) return Exclusion::unhealthy;
-  if (state.full && spill) return Exclusion::full;
   return std::nullopt;
 }
 

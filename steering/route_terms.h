@@ -45,6 +45,8 @@ struct Way {
 [[nodiscard]] bool disagree(Nanos probes, Nanos connections);
 
 [[nodiscard]] bool link_is_down(const Conditions& conditions, const Way& way);
+// Its link, or the PoP at that link's other end.
+[[nodiscard]] bool in_maintenance(const Policy& policy, const Conditions& conditions, const Way& way);
 
 // The PoPs of these endpoints, in the order in which they first come.
 [[nodiscard]] std::vector<std::size_t> pops_of(const Policy& policy,
@@ -55,9 +57,9 @@ struct Way {
                                            std::size_t index, const EndpointRoute& old, bool dataplane_seen,
                                            Instant now);
 
-// Why an endpoint takes no new flows of a service, if so. `spill`: another one of the service has room.
+// Why an endpoint takes no new flows of any service, if so.
 [[nodiscard]] std::optional<Exclusion> exclusion_of(const Policy::Endpoint& endpoint,
-                                                    const EndpointRoute& state, bool spill);
+                                                    const EndpointRoute& state);
 
 // The links of each endpoint of another PoP, best first: what its established flows use. In the order of its
 // candidates in the first service that has any, so that they go where that service's new flows go; then the

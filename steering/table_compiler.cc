@@ -189,21 +189,23 @@ void Compiler::add_tier(const Tier& tier) {
   if (record.candidate_count > 0) table_.tiers.push_back(record);
 }
 
-// The candidates that only a dead link keeps out, a tier for each path.
+// The candidates that only a dead link keeps out, or others of a lower cost tier: a tier for each path and
+// cost tier, the lower ones first.
 std::vector<Tier> standby_tiers(const Policy& policy, const ServiceRoute& route) {
-  std::vector<Tier> tiers;
-  for (const RankedPath& path : route.ranking.paths) {
-    if (path.usable != Usable::link_down) continue;
-    Tier tier;
+  std::map<std::pair<std::uint32_t, std::size_t>, Tier> tiers;
+  for (std::size_t i = 0; i < route.ranking.paths.size(); ++i) {
+    const RankedPath& path = route.ranking.paths[i];
     for (const Excluded& excluded : route.excluded) {
       const Policy::Endpoint* endpoint = policy.endpoint(excluded.endpoint);
-      if (excluded.reason == Exclusion::link_down && excluded.link == path.path.link &&
-          policy.pop_of(*endpoint).id == path.path.pop)
-        tier.push_back({excluded.endpoint, excluded.link, endpoint->weight});
+      const bool standby = (path.usable == Usable::link_down && excluded.reason == Exclusion::link_down) ||
+                           (path.usable == Usable::cost_tier && excluded.reason == Exclusion::cost_tier);
+      if (standby && excluded.link == path.path.link && policy.pop_of(*endpoint).id == path.path.pop)
+        tiers[{endpoint->cost_tier, i}].push_back({excluded.endpoint, excluded.link, endpoint->weight});
     }
-    tiers.push_back(std::move(tier));
   }
-  return tiers;
+  std::vector<Tier> out;
+  for (auto& [order, tier] : tiers) out.push_back(std::move(tier));
+  return out;
 }
 
 void Compiler::add_service(const Policy::Service& service) {

@@ -122,6 +122,29 @@ TEST(ApiJsonTest, Services) {
   EXPECT_EQ(chat.at("switches").at("rtt"), json::value(0U));
 }
 
+TEST(ApiJsonTest, WhatTheOperatorRulesOut) {
+  const Snapshot snapshot = constrained_snapshot();
+  const json::value endpoints = endpoints_json(snapshot, kNow);
+  EXPECT_EQ(endpoints.at_pointer("/endpoints/0/draining"),
+            (json::value{{"flows_left", 3U}, {"deadline_s", 540.0}}));
+  EXPECT_EQ(
+      endpoints_json(snapshot, kNow + std::chrono::hours(1)).at_pointer("/endpoints/0/draining/deadline_s"),
+      json::value(0.0));
+  EXPECT_EQ(endpoints.at_pointer("/endpoints/0/maintenance"), json::value(nullptr));
+  EXPECT_EQ(endpoints.at_pointer("/endpoints/1/draining"), json::value(nullptr));
+  EXPECT_EQ(endpoints.at_pointer("/endpoints/1/maintenance"),
+            (json::value{{"until", "2026-12-01T03:00:00Z"}, {"note", "fans"}}));
+  EXPECT_EQ(endpoints.at_pointer("/endpoints/1/accepts_new"), json::value(false));
+  EXPECT_EQ(links_json(snapshot, kNow).at_pointer("/links/1/maintenance/until"),
+            json::value("2026-12-01T04:00:00Z"));
+  const json::value chat = services_json(snapshot, kNow).at_pointer("/services/0");
+  EXPECT_EQ(chat.at("pops"), json::value(json::array{"mel", "per"}));
+  EXPECT_EQ(
+      chat.at("pin"),
+      (json::value{{"to", json::array{"mel-1"}}, {"until", "2026-12-01T02:00:00Z"}, {"in_force", false}}));
+  EXPECT_EQ(chat.at_pointer("/excluded/1/reason"), json::value("maintenance"));
+}
+
 TEST(ApiJsonTest, RoutedServices) {
   Snapshot snapshot = known_snapshot(kRouted);
   snapshot.switches[id_from_name<ServiceId>("ai/llama")][1] = 3;

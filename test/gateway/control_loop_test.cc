@@ -58,6 +58,38 @@ TEST_F(ControlLoopTest, PublishesOnceAndNotAgainWithoutAChange) {
   EXPECT_EQ(lines_.count("table_published"), 1);
 }
 
+TEST_F(ControlLoopTest, AWindowBeginsAndEndsWithALineEach) {
+  ControlLoop loop = open();
+  std::string text = policy_text();
+  text.replace(
+      text.find("10.2.1.1:8000"), 13,
+      "10.2.1.1:8000, maintenance: [{from: 2026-12-01T02:00:00Z, to: 2026-12-01T02:00:02Z, note: fans}]");
+  adopt(loop, text);
+  const WallTime from = parse_wall_time("2026-12-01T02:00:00Z").value();
+  const auto at = [&](WallTime wall) {
+    now_ = now_ + 1s;
+    loop.tick(now_, {}, wall);
+  };
+  at(from - 1s);
+  EXPECT_EQ(first_endpoint(), "mel-1");
+  at(from);
+  at(from + 1s);
+  EXPECT_EQ(first_endpoint(), "per-1");
+  EXPECT_EQ(lines_.count("maintenance_began"), 1);
+  EXPECT_EQ(lines_.count("maintenance_ended"), 0);
+  at(from + 2s);
+  EXPECT_TRUE(cell_.load()->route->endpoints.at(0).accepts_new);
+  EXPECT_EQ(lines_.count("maintenance_began"), 1);
+  EXPECT_EQ(lines_.count("maintenance_ended"), 1);
+  EXPECT_NE(lines_.text().find("\"endpoint\":\"mel-1\",\"reason\":\"policy\",\"until\":\"2026-12-01T02:00:"
+                               "02Z\",\"note\":\"fans\""),
+            std::string::npos)
+      << lines_.text();
+  EXPECT_EQ(lines_.count("service_switch"), 2) << "the first, and by policy";
+  EXPECT_NE(lines_.text().find("\"reason\":\"policy\",\"from\":{\"pop\":\"mel\""), std::string::npos)
+      << lines_.text();
+}
+
 TEST_F(ControlLoopTest, PublishesAChangeAtMostTenTimesASecond) {
   ControlLoop loop = open();
   adopt(loop, policy_text());

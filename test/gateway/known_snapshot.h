@@ -71,6 +71,23 @@ inline Snapshot known_snapshot(const std::string& more = "") {
   return snapshot;
 }
 
+inline constexpr WallTime kWall{std::chrono::seconds(1'796'090'400)};  // 2026-12-01T02:00:00Z
+
+// The same with mel-1 drained for a minute, per-1 and syd-per in maintenance, and chat's pin expired.
+inline Snapshot constrained_snapshot() {
+  using namespace std::chrono_literals;
+  Snapshot snapshot = known_snapshot();
+  Policy policy = *snapshot.policy;
+  policy.endpoints[0].drain = true;
+  policy.endpoints[1].maintenance = {{kWall - 1h, kWall + 1h, "fans"}};
+  policy.links[1].maintenance = {{kWall, kWall + 2h, ""}};
+  policy.services[0].confines = {std::vector<std::size_t>{1, 2}, Pin{{0}, kWall}};
+  snapshot.policy = std::make_shared<const Policy>(policy);
+  snapshot.conditions.wall = kWall;
+  snapshot.route = std::make_shared<const Route>(route(policy, snapshot.conditions, {}, kNow - 60s));
+  return snapshot;
+}
+
 // The same after the data plane's heart stopped.
 inline Snapshot stale_snapshot() {
   Snapshot snapshot = known_snapshot();

@@ -160,6 +160,13 @@ TEST(MetricsTest, EndpointsAndServices) {
             "perigee_service_switches_total{service=\"chat\",reason=\"capacity\"} 0\n");
 }
 
+TEST(MetricsTest, TheFlowsOfADrainedEndpoint) {
+  const std::string name = "perigee_endpoint_drain_flows";
+  EXPECT_EQ(lines_with(text_of(constrained_snapshot()), name + "{"),
+            name + "{endpoint=\"mel-1\",pop=\"mel\"} 3\n");
+  EXPECT_EQ(lines_with(text_of(known_snapshot()), name + "{"), "");
+}
+
 TEST(MetricsTest, AModelOfARoutedServiceIsCountedLikeAService) {
   const std::string text = text_of(known_snapshot(kRouted));
   EXPECT_EQ(

@@ -22,6 +22,32 @@ IpAddress address(std::size_t pop, std::size_t host) {
   return IpAddress::v4(static_cast<std::uint32_t>(0x0a000000U + (pop << 16U) + host));
 }
 
+constexpr WallTime kWall{std::chrono::seconds(1000)};
+
+// Half of what it rules out holds at kWall.
+void constrain(Random& random, Policy& policy) {
+  const auto now_or_not = [&] { return kWall + std::chrono::seconds(chance(random, 50) ? 1 : 0); };
+  const auto maintain = [&](auto& items) {
+    for (auto& item : items)
+      if (chance(random, 5)) item.maintenance = {{WallTime{}, now_or_not(), ""}};
+  };
+  maintain(policy.pops);
+  maintain(policy.links);
+  maintain(policy.endpoints);
+  for (Policy::Endpoint& endpoint : policy.endpoints)
+    endpoint.cost_tier = chance(random, 30) ? static_cast<std::uint32_t>(below(random, 3)) : 0;
+  Confines& confines = policy.services[0].confines;
+  if (chance(random, 10)) {
+    confines.pin = Pin{{}, now_or_not()};
+    for (std::size_t i = 0; i < policy.endpoints.size(); ++i)
+      if (chance(random, 50)) confines.pin->endpoints.push_back(i);
+  }
+  if (!chance(random, 10)) return;
+  confines.pops.emplace();
+  for (std::size_t i = 0; i < policy.pops.size(); ++i)
+    if (chance(random, 60)) confines.pops->push_back(i);
+}
+
 Policy random_policy(Random& random) {
   Policy policy;
   const std::size_t pops = 2 + below(random, 4);
@@ -72,11 +98,13 @@ Policy random_policy(Random& random) {
     service.endpoints.push_back(i);
   }
   policy.services.push_back(service);
+  constrain(random, policy);
   return policy;
 }
 
 Conditions random_conditions(Random& random, const Policy& policy, Instant now) {
   Conditions conditions;
+  conditions.wall = kWall;
   conditions.dataplane_alive = chance(random, 95);
   for (std::size_t i = 0; i < policy.links.size(); ++i) {
     Conditions::Link link;
@@ -94,6 +122,37 @@ Conditions random_conditions(Random& random, const Policy& policy, Instant now) 
     conditions.endpoints.push_back(endpoint);
   }
   return conditions;
+}
+
+bool maintained(const std::vector<Maintenance>& windows) {
+  return std::any_of(windows.begin(), windows.end(),
+                     [](const Maintenance& window) { return window.to > kWall; });
+}
+
+// Nothing is used that the operator rules out at kWall, and a cost tier steps aside for a lower one only.
+void check_constraints(const Policy& policy, const ServiceRoute& chosen) {
+  const Confines& confines = policy.services[0].confines;
+  const auto has = [](const std::vector<std::size_t>& list, std::size_t index) {
+    return std::find(list.begin(), list.end(), index) != list.end();
+  };
+  std::uint32_t least = 1000;
+  for (const Tier& tier : chosen.tiers)
+    for (const Candidate& candidate : tier) {
+      const Policy::Endpoint& endpoint = *policy.endpoint(candidate.endpoint);
+      least = std::min(least, endpoint.cost_tier);
+      ASSERT_FALSE(maintained(endpoint.maintenance) || maintained(policy.pop_of(endpoint).maintenance));
+      const Policy::Link* link = policy.link(candidate.link);
+      ASSERT_FALSE(link != nullptr &&
+                   (maintained(link->maintenance) || maintained(policy.pop_of(*link).maintenance)));
+      ASSERT_FALSE(confines.pops && !has(*confines.pops, endpoint.pop));
+      ASSERT_FALSE(
+          confines.pin && confines.pin->until > kWall &&
+          !has(confines.pin->endpoints, static_cast<std::size_t>(&endpoint - policy.endpoints.data())));
+    }
+  for (const Excluded& excluded : chosen.excluded)
+    if (excluded.reason == Exclusion::cost_tier) {
+      ASSERT_GT(policy.endpoint(excluded.endpoint)->cost_tier, least);
+    }
 }
 
 // Every (endpoint, link) of the service is either in one tier or excluded, and rightly.
@@ -149,6 +208,7 @@ TEST(RouteProperties, NoDecisionUsesWhatMustNotBeUsed) {
     const Conditions conditions = random_conditions(random, policy, now);
     const Route next = perigee::route(policy, conditions, route, now);
     ASSERT_NO_FATAL_FAILURE(check(policy, conditions, next)) << "round " << i;
+    ASSERT_NO_FATAL_FAILURE(check_constraints(policy, next.services.at(0))) << "round " << i;
     ASSERT_EQ(next, perigee::route(policy, conditions, route, now)) << "pure";
     if (i % 20 == 0) {
       const table::Table table = compile(policy, next, {1, 1, 0});
