@@ -55,6 +55,7 @@ void print(const boost::json::value& answer, std::ostream& out) {
                    {"LOSS", true},
                    {"WEIGHT", true},
                    {"SHARE", true},
+                   {"ODDS", true},
                    {"VERDICT"}});
   for (const auto& candidate : list_at(answer, "/candidates")) {
     table.add({text_at(candidate, "/tier"), text_at(candidate, "/endpoint"), text_at(candidate, "/pop"),
@@ -62,7 +63,7 @@ void print(const boost::json::value& answer, std::ostream& out) {
                ms_at(candidate, "/cost_ms/rtt"), ms_at(candidate, "/cost_ms/declared"),
                ms_at(candidate, "/cost_ms/policy"), ms_at(candidate, "/cost_ms/loss"),
                text_at(candidate, "/weight"), percent_at(candidate, "/share"),
-               text_at(candidate, "/verdict")});
+               percent_at(candidate, "/probability"), text_at(candidate, "/verdict")});
   }
   table.print(out, "no candidates");
   print_requests(answer, out);

@@ -287,17 +287,18 @@ json::value explanation_json(const Snapshot& snapshot, const Explanation& explan
                              const std::vector<RequestOdds>& odds) {
   json::array candidates;
   for (const ExplainedCandidate& candidate : explanation.candidates) {
-    candidates.push_back(
-        json::object{{"endpoint", candidate.endpoint},
-                     {"pop", candidate.pop},
-                     {"link", name_or_null(candidate.link)},
-                     {"tier", candidate.tier ? json::value(*candidate.tier) : json::value(nullptr)},
-                     {"cost_ms", cost_json(candidate.cost, candidate.link.empty())},
-                     {"weight", candidate.weight},
-                     {"share", candidate.share},
-                     {"canary", candidate.canary},
-                     {"verdict", candidate.verdict},
-                     {"request", request_json(candidate, odds)}});
+    candidates.push_back(json::object{
+        {"endpoint", candidate.endpoint},
+        {"pop", candidate.pop},
+        {"link", name_or_null(candidate.link)},
+        {"tier", candidate.tier ? json::value(*candidate.tier) : json::value(nullptr)},
+        {"cost_ms", cost_json(candidate.cost, candidate.link.empty())},
+        {"weight", candidate.weight},
+        {"share", candidate.share},
+        {"probability", candidate.probability ? json::value(*candidate.probability) : json::value(nullptr)},
+        {"canary", candidate.canary},
+        {"verdict", candidate.verdict},
+        {"request", request_json(candidate, odds)}});
   }
   return json::object{
       {"service", explanation.service},
@@ -305,6 +306,7 @@ json::value explanation_json(const Snapshot& snapshot, const Explanation& explan
       {"client", explanation.client.text()},
       {"port", explanation.client_port ? json::value(*explanation.client_port) : json::value(nullptr)},
       {"summary", explanation.summary},
+      {"drawn", name_or_null(explanation.drawn)},
       {"generation",
        snapshot.table ? json::value(snapshot.table->identity.generation) : json::value(nullptr)},
       {"candidates", std::move(candidates)}};

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <map>
 
+#include "contract/rendezvous.h"
 #include "steering/route_terms.h"
 #include "steering/wall_time.h"
 #include "steering/yaml_reader.h"
@@ -60,6 +61,7 @@ class Explainer {
         explained.tier = tier;
         explained.weight = candidate.weight;
         explained.share = total > 0 ? candidate.weight / total : 0;
+        if (subject_.forwarded) explained.probability = tier == 0 ? explained.share : 0;
         explained.verdict = tier == 0 ? std::string("serves ") + subject_.what + ": " +
                                             cost_text(explained.cost) + after_opening(candidate)
                                       : why_behind(explained);
@@ -68,6 +70,7 @@ class Explainer {
     }
     for (const Excluded& excluded : chosen_->excluded) {
       ExplainedCandidate explained = describe(excluded.endpoint, excluded.link);
+      if (subject_.forwarded) explained.probability = 0;
       explained.verdict = "excluded: " + why_excluded(excluded, explained.cost);
       out.push_back(std::move(explained));
     }
@@ -87,6 +90,18 @@ class Explainer {
           policy_.endpoint(tier[i].endpoint)->name + (link == nullptr ? " locally" : " over " + link->name);
     }
     return out;
+  }
+
+  // As the data plane draws among the first tier, while all of it lives.
+  std::string drawn(const IpAddress& client, std::uint16_t port) const {
+    if (chosen_ == nullptr || chosen_->tiers.empty()) return "";
+    const std::uint64_t key = rendezvous_key(client, port, chosen_->id);
+    std::optional<RendezvousRank> best;
+    for (const Candidate& candidate : chosen_->tiers.front()) {
+      const RendezvousRank rank = rendezvous_rank(key, candidate.endpoint, candidate.weight);
+      if (candidate.weight > 0 && (!best || rank < *best)) best = rank;
+    }
+    return best ? policy_.endpoint(EndpointId{best->id})->name : "";
   }
 
  private:
@@ -151,18 +166,20 @@ class Explainer {
   [[nodiscard]] std::string maintenance_text(const Excluded& excluded) const {
     const Policy::Endpoint* endpoint = policy_.endpoint(excluded.endpoint);
     const Policy::Link* link = policy_.link(excluded.link);
-    std::vector<std::pair<std::string, std::string>> concerned = {{"endpoint", endpoint->name},
-                                                                  {"pop", policy_.pop_of(*endpoint).name}};
-    if (link != nullptr) {
-      concerned.emplace_back("link", link->name);
-      concerned.emplace_back("pop", policy_.pop_of(*link).name);
-    }
-    for (const auto& [what, name] : concerned)
-      for (const UnderMaintenance& now : route_.maintenance)
-        if (now.what == what && now.name == name)
-          return (what == "pop" ? "PoP " : what + " ") + name + " is in maintenance until " +
-                 text_of(now.until) + (now.note.empty() ? "" : ": " + now.note);
-    return "in maintenance";
+    const auto said = [&](std::string_view what, const std::string& name) -> std::optional<std::string> {
+      for (const UnderMaintenance& now : route_.maintenance) {
+        if (now.what != what || now.name != name) continue;
+        std::string out(what == "pop" ? "PoP" : what);
+        out.append(" ").append(name).append(" is in maintenance until ").append(text_of(now.until));
+        return now.note.empty() ? out : out.append(": ").append(now.note);
+      }
+      return std::nullopt;
+    };
+    if (const auto text = said("endpoint", endpoint->name)) return *text;
+    if (const auto text = said("pop", policy_.pop_of(*endpoint).name)) return *text;
+    if (link == nullptr) return "in maintenance";
+    if (const auto text = said("link", link->name)) return *text;
+    return said("pop", policy_.pop_of(*link).name).value_or("in maintenance");
   }
 
   [[nodiscard]] std::string why_excluded(const Excluded& excluded, const Cost& cost) const {
@@ -215,12 +232,19 @@ Explanation explain_forwarded(const Policy& policy, const Route& route, const Po
                         true,
                         &service.confines};
   const Explainer explainer(policy, route, subject, now);
-  return {service.name, "", client, client_port, explainer.candidates(), explainer.summary(client)};
+  Explanation out{
+      service.name, "", client, client_port, explainer.candidates(), explainer.summary(client), ""};
+  if (subject.chosen == nullptr || subject.chosen->tiers.empty()) return out;
+  out.summary += "; each is a fresh draw by weight";
+  if (!client_port) return out;
+  out.drawn = explainer.drawn(client, *client_port);
+  out.summary += ", and one from port " + std::to_string(*client_port) + " gets " + out.drawn;
+  return out;
 }
 
 Explanation explain_routed(const Policy& policy, const Route& route, const Policy::RoutedService& service,
                            const Policy::Model& model, const IpAddress& client, Instant now) {
-  Explanation out{service.name, model.name, client, {}, {}, ""};
+  Explanation out{service.name, model.name, client, {}, {}, "", ""};
   const auto add = [&](const Policy::Pool& pool, const char* what, const char* otherwise, bool canary) {
     const ServiceRoute* ranked = route.pool(pool.id);
     const ServiceRoute requests = ranked == nullptr ? ServiceRoute{} : of_requests(policy, route, *ranked);

@@ -28,7 +28,7 @@ std::size_t index_named(const Items& items, std::string_view name) {
 std::vector<Cursor> named_items(Map& map, std::string_view key, const char* at_least) {
   const auto at = map.child(key);
   if (!at) return {};
-  const auto items = yaml::scalars(*at, map.report());
+  auto items = yaml::scalars(*at, map.report());
   if (items.empty() && at->is(yaml::Node::Kind::sequence))
     map.report().add(at->path, std::string("is empty; name at least one ") + at_least);
   return items;

@@ -204,6 +204,7 @@ std::vector<Tier> standby_tiers(const Policy& policy, const ServiceRoute& route)
     }
   }
   std::vector<Tier> out;
+  out.reserve(tiers.size());
   for (auto& [order, tier] : tiers) out.push_back(std::move(tier));
   return out;
 }

@@ -71,6 +71,29 @@ TEST(Reading, Endpoints) {
       "-                                                -\n");
 }
 
+TEST(Reading, WhatTheOperatorRulesOut) {
+  const std::string endpoints = ask({"endpoints"}, R"({"endpoints": [
+    {"name": "a", "drain": true, "draining": {"flows_left": 3, "deadline_s": 540.0}, "flows": 3},
+    {"name": "b", "drain": true, "draining": {"flows_left": 0, "deadline_s": 0.0}},
+    {"name": "c", "accepts_new": false, "maintenance": {"until": "2026-12-01T04:00:00Z", "note": ""}}]})",
+                                    "200 OK", "/api/v1/endpoints")
+                                    .out;
+  for (const char* part :
+       {"no: drained, 9m00s left", "no: drained, over", "no: maintenance until 2026-12-01T04:00:00Z"})
+    EXPECT_NE(endpoints.find(part), std::string::npos) << endpoints;
+  const std::string links = ask({"links"}, R"({"links": [{"name": "x", "state": "up", "maintenance": {}}]})",
+                                "200 OK", "/api/v1/links")
+                                .out;
+  EXPECT_NE(links.find("up, in maintenance"), std::string::npos) << links;
+  const std::string services = ask({"services"}, R"({
+    "services": [{"name": "chat", "tiers": [], "pin": {"to": ["a", "b"], "until": "T1", "in_force": true}}],
+    "routed": [{"name": "ai", "models": [], "pin": {"to": ["c"], "until": "T2", "in_force": false}}]})",
+                                   "200 OK", "/api/v1/services")
+                                   .out;
+  EXPECT_TRUE(services.ends_with("chat: pinned until T1 to a, b\nai: its pin expired at T2, it was to c\n"))
+      << services;
+}
+
 TEST(Reading, Services) {
   const Ran ran = ask({"services"}, R"({"services": [
     {"name": "chat", "vip": "203.0.113.10:8000", "protocol": "tcp", "deliver": "nat", "changed_age_s": 31,
@@ -110,18 +133,20 @@ TEST(Reading, Explain) {
   const Ran ran = ask({"explain", "chat", "--client", "198.51.100.10", "--port", "4711"}, R"({
     "service": "chat", "client": "198.51.100.10", "port": 4711, "summary": "new flows go to mel-1",
     "generation": 12, "candidates": [
-    {"endpoint": "mel-1", "pop": "mel", "link": "syd-mel-a", "tier": 0, "weight": 100, "share": 0.5,
+    {"endpoint": "mel-1", "pop": "mel", "link": "syd-mel-a", "tier": 0, "weight": 100, "share": 0.5, "probability": 0.5,
      "cost_ms": {"total": 6.04, "rtt": 5.04, "declared": 0, "policy": 1, "loss": 0}, "verdict": "serves"},
     {"endpoint": "per-1", "pop": "per", "link": "syd-per", "tier": null, "weight": 100, "share": 0,
      "cost_ms": {"total": null, "rtt": null, "declared": 0, "policy": 0, "loss": 0}, "verdict": "excluded"}]})",
                       "200 OK", "/api/v1/services/chat/explain?client=198.51.100.10&port=4711");
   EXPECT_EQ(ran.code, kOk) << ran.err;
-  EXPECT_EQ(
-      ran.out,
-      "chat for 198.51.100.10, table generation 12: new flows go to mel-1\n\n"
-      "TIER  ENDPOINT  POP  LINK       COST ms    RTT  DECLARED  POLICY   LOSS  WEIGHT   SHARE  VERDICT\n"
-      "   0  mel-1     mel  syd-mel-a    6.040  5.040     0.000   1.000  0.000     100  50.00%  serves\n"
-      "   -  per-1     per  syd-per          -      -     0.000   0.000  0.000     100   0.00%  excluded\n");
+  EXPECT_EQ(ran.out,
+            "chat for 198.51.100.10, table generation 12: new flows go to mel-1\n\n"
+            "TIER  ENDPOINT  POP  LINK       COST ms    RTT  DECLARED  POLICY   LOSS  WEIGHT   SHARE    ODDS "
+            " VERDICT\n"
+            "   0  mel-1     mel  syd-mel-a    6.040  5.040     0.000   1.000  0.000     100  50.00%  50.00% "
+            " serves\n"
+            "   -  per-1     per  syd-per          -      -     0.000   0.000  0.000     100   0.00%       - "
+            " excluded\n");
 }
 
 TEST(Reading, ExplainEncodesTheName) {

@@ -27,7 +27,11 @@ TEST(Explain, NamesEveryCandidateWithItsTermsAndShare) {
   World world;
   world.settle();
   const Explanation explanation = explained(world);
-  EXPECT_EQ(explanation.summary, "new flows of 198.51.100.10 go to mel-1 over a or mel-2 over a");
+  EXPECT_EQ(
+      explanation.summary,
+      "new flows of 198.51.100.10 go to mel-1 over a or mel-2 over a; each is a fresh draw by weight, and "
+      "one from port 40000 gets " +
+          explanation.drawn);
   ASSERT_EQ(explanation.candidates.size(), 6U);
   EXPECT_EQ(explanation.candidates[0].tier, 0U);
   EXPECT_DOUBLE_EQ(explanation.candidates[0].share, 100.0 / 150);
@@ -38,6 +42,24 @@ TEST(Explain, NamesEveryCandidateWithItsTermsAndShare) {
             "stands by: 14.00 ms (rtt 14.00 ms); 4.00 ms more than the path in use");
   EXPECT_EQ(verdict(explanation, "per-1", "b"),
             "stands by: 44.00 ms (rtt 14.00 ms + declared 30.00 ms); 34.00 ms more than the path in use");
+}
+
+TEST(Explain, GivesTheOddsAndWhatThisClientAndPortGet) {
+  World world;
+  world.settle();
+  double total = 0;
+  for (const ExplainedCandidate& candidate : explained(world).candidates) {
+    EXPECT_EQ(candidate.probability, candidate.tier == 0U ? candidate.share : 0);
+    total += candidate.probability.value_or(1000);
+  }
+  EXPECT_DOUBLE_EQ(total, 1);
+  int first = 0;
+  for (std::uint16_t port = 1; port <= 3000; ++port)
+    first += explain(world.policy, world.route, "chat", kClient, port, world.now)->drawn == "mel-1" ? 1 : 0;
+  EXPECT_NEAR(first, 2000, 100) << "the odds hold over the ports of one client";
+  const auto any = explain(world.policy, world.route, "chat", kClient, std::nullopt, world.now);
+  EXPECT_EQ(any->drawn, "");
+  EXPECT_TRUE(any->summary.ends_with("mel-2 over a; each is a fresh draw by weight")) << any->summary;
 }
 
 TEST(Explain, SaysWhatABetterPathWaitsFor) {
