@@ -18,10 +18,13 @@
 namespace perigee::telemetry {
 
 inline constexpr std::array<char, 8> kMagic = {'P', 'R', 'G', 'T', 'E', 'L', 'E', 'M'};
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 inline constexpr const char* kFileName = "telemetry.bin";
 inline constexpr std::uint32_t kMaxWorkers = 16;
 inline constexpr std::uint32_t kMaxPorts = 16;
+// Endpoints over links that are timed; further ones are not. As many as there may be endpoints: new flows of
+// nearly all of them take one link.
+inline constexpr std::uint32_t kMaxPaths = 4096;
 
 using Counter = std::atomic<std::uint64_t>;
 static_assert(Counter::is_always_lock_free && sizeof(Counter) == 8);
@@ -126,6 +129,36 @@ struct EndpointSlot {
   Counter flows{0};  // a gauge
 };
 
+// What is timed of forwarded TCP connections, as they pass here.
+enum class FlowTiming : std::uint8_t {
+  handshake,   // from a SYN to its SYN-ACK: two networks and two kernels, and no engine
+  first_byte,  // from the client's first data to the endpoint's
+  count_
+};
+// Recent times are those of this long: connections that last are opened rarely. As many are kept, at least
+// kFlowTimesApart after each other, so that those of a burst do not take the place of the minute before.
+inline constexpr Nanos kFlowWindow = std::chrono::seconds(60);
+inline constexpr std::size_t kRecentTimes = 32;
+inline constexpr Nanos kFlowTimesApart = kFlowWindow / static_cast<std::int64_t>(kRecentTimes);
+
+struct FlowTimes {
+  Counter count{0}, sum_ns{0};
+  std::array<std::atomic<std::uint64_t>, kRecentTimes> recent{};  // each a whole: recent_time(); 0: none
+};
+
+// An endpoint over a link: the connections whose first segment left that way.
+struct alignas(64) PathSlot {
+  std::atomic<std::uint32_t> endpoint{0};     // EndpointId, 0: free
+  std::atomic<std::uint32_t> link{0};         // LinkId, 0: none, the endpoint is in this PoP
+  std::atomic<std::uint64_t> incarnation{0};  // changes when the slot is given out; stored after the reset
+  std::array<FlowTimes, static_cast<std::size_t>(FlowTiming::count_)> times{};
+};
+
+struct alignas(64) Paths {
+  std::atomic<std::uint32_t> used{0};  // slots from here on were never given out
+  std::array<PathSlot, kMaxPaths> slots{};
+};
+
 // Words of Header::in_force and Header::refused: identity, then the time; `refused` also has its text.
 enum IdentityWord : std::size_t { kIdInstance, kIdGeneration, kIdChecksum, kIdTime, kIdWords };
 inline constexpr std::size_t kReasonWords = 32;  // 256 octets of UTF-8, zero-filled
@@ -152,6 +185,7 @@ struct Layout {
   std::array<PortSlot, kMaxPorts> ports;
   std::array<LinkSlot, table::kMaxLinks> links;
   std::array<EndpointSlot, table::kMaxEndpoints> endpoints;
+  Paths paths;
 };
 
 }  // namespace perigee::telemetry

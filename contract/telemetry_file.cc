@@ -15,6 +15,9 @@
 namespace perigee::telemetry {
 namespace {
 
+// Of the halves of recent_time(): when in 2^20 ns (about 1.05 ms), how long in 2^6 ns.
+constexpr unsigned kAtShift = 20, kTookShift = 6;
+
 std::string reason(int code) { return std::generic_category().message(code); }
 
 template <std::size_t N>
@@ -54,6 +57,36 @@ void give_out(LinkSlot& slot, LinkId id, std::uint64_t incarnation) {
   store_block(slot.window, {});
   slot.incarnation.store(incarnation, std::memory_order_release);
   slot.id.store(id.value, std::memory_order_release);
+}
+
+void give_out(PathSlot& slot, EndpointId endpoint, LinkId link, std::uint64_t incarnation) {
+  slot.endpoint.store(0, std::memory_order_release);
+  slot.link.store(link.value, std::memory_order_release);
+  for (FlowTimes& times : slot.times) {
+    times.count.store(0, std::memory_order_release);
+    times.sum_ns.store(0, std::memory_order_release);
+    for (std::atomic<std::uint64_t>& word : times.recent) word.store(0, std::memory_order_release);
+  }
+  slot.incarnation.store(incarnation, std::memory_order_release);
+  slot.endpoint.store(endpoint.value, std::memory_order_release);
+}
+
+std::uint64_t recent_time(Instant at, Nanos took) {
+  const std::uint64_t value = static_cast<std::uint64_t>(took.count()) >> kTookShift;
+  // Never 0, which is none.
+  return (static_cast<std::uint64_t>(at.ns) >> kAtShift) << 32U |
+         std::clamp<std::uint64_t>(value, 1, 0xffffffffU);
+}
+
+void FlowTimesSample::add_recent(Instant now, std::vector<Nanos>& times) const {
+  const auto tick = static_cast<std::uint32_t>(static_cast<std::uint64_t>(now.ns) >> kAtShift);
+  constexpr auto kWindow = static_cast<std::int32_t>(kFlowWindow.count() >> kAtShift);
+  for (const std::uint64_t word : recent) {
+    // One that is younger than `now` was stored while that was on its way here.
+    const auto age = static_cast<std::int32_t>(tick - static_cast<std::uint32_t>(word >> 32U));
+    if (word != 0 && age <= kWindow && age >= -kWindow)
+      times.emplace_back((word & 0xffffffffU) << kTookShift);
+  }
 }
 
 void store_window(LinkSlot& slot, const Window& window) {

@@ -25,7 +25,13 @@ std::optional<std::array<std::uint64_t, N>> load_block(const Block<N>& block);
 // it.
 void give_out(LinkSlot& slot, LinkId id, std::uint64_t incarnation);
 
+// The same for an endpoint over a link; `link` none: in this PoP.
+void give_out(PathSlot& slot, EndpointId endpoint, LinkId link, std::uint64_t incarnation);
+
 void store_window(LinkSlot& slot, const Window& window);
+
+// A word of FlowTimes::recent: `took` at `at`, in 64 ns and up to 274 s, within 52 days.
+std::uint64_t recent_time(Instant at, Nanos took);
 
 // Creates the mapping in `directory` (checked, and locked by the caller) and renames it into place.
 class Writer {
@@ -82,6 +88,25 @@ struct EndpointSample {
   std::uint64_t flows_created = 0, flows = 0;
 };
 
+struct FlowTimesSample {
+  std::uint64_t count = 0, sum_ns = 0;
+  std::array<std::uint64_t, kRecentTimes> recent{};
+
+  // Adds those not older than kFlowWindow.
+  void add_recent(Instant now, std::vector<Nanos>& times) const;
+};
+
+struct PathSample {
+  EndpointId endpoint;
+  LinkId link;  // none: the endpoint is in the data plane's PoP
+  std::uint64_t incarnation = 0;
+  std::array<FlowTimesSample, static_cast<std::size_t>(FlowTiming::count_)> times{};
+
+  [[nodiscard]] const FlowTimesSample& of(FlowTiming timing) const {
+    return times[static_cast<std::size_t>(timing)];
+  }
+};
+
 struct TableReport {
   table::Identity identity;
   Instant at;
@@ -98,6 +123,7 @@ struct Snapshot {
   std::vector<PortSample> ports;
   std::vector<LinkSample> links;
   std::vector<EndpointSample> endpoints;
+  std::vector<PathSample> paths;
 
   [[nodiscard]] const LinkSample* link(LinkId id) const;
   // The data plane wrote its heartbeat within the last second.

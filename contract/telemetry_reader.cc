@@ -101,6 +101,25 @@ std::optional<LinkSample> link_sample(const LinkSlot& slot) {
   return std::nullopt;
 }
 
+std::optional<PathSample> path_sample(const PathSlot& slot) {
+  for (int tries = 0; tries < kSlotTries; ++tries) {
+    PathSample sample;
+    sample.incarnation = slot.incarnation.load(std::memory_order_acquire);
+    sample.endpoint.value = slot.endpoint.load(std::memory_order_acquire);
+    if (sample.endpoint.none()) return std::nullopt;
+    sample.link.value = slot.link.load(std::memory_order_acquire);
+    for (std::size_t i = 0; i < sample.times.size(); ++i) {
+      sample.times[i].count = slot.times[i].count.load(std::memory_order_acquire);
+      sample.times[i].sum_ns = slot.times[i].sum_ns.load(std::memory_order_acquire);
+      copy(slot.times[i].recent, sample.times[i].recent);
+    }
+    const std::uint32_t endpoint = slot.endpoint.load(std::memory_order_acquire);
+    const std::uint64_t incarnation = slot.incarnation.load(std::memory_order_acquire);
+    if (endpoint == sample.endpoint.value && incarnation == sample.incarnation) return sample;
+  }
+  return std::nullopt;
+}
+
 void add_worker(const WorkerSlot& slot, WorkerSample& sum) {
   for (std::size_t i = 0; i < sum.packets.size(); ++i) sum.packets[i] += get(slot.packets[i]);
   for (std::size_t i = 0; i < sum.drops.size(); ++i) sum.drops[i] += get(slot.drops[i]);
@@ -235,6 +254,10 @@ Result<Snapshot> Reader::read() {
   for (const EndpointSlot& slot : layout_->endpoints) {
     const EndpointId id{slot.id.load(std::memory_order_acquire)};
     if (!id.none()) snapshot.endpoints.push_back({id, get(slot.flows_created), get(slot.flows)});
+  }
+  const std::uint32_t paths = std::min(layout_->paths.used.load(std::memory_order_acquire), kMaxPaths);
+  for (std::uint32_t i = 0; i < paths; ++i) {
+    if (const auto sample = path_sample(layout_->paths.slots[i])) snapshot.paths.push_back(*sample);
   }
   return snapshot;
 }

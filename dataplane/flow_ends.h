@@ -72,6 +72,7 @@ class FlowEnds {
   // Some endpoint, service or SNAT address with flows is doomed.
   [[nodiscard]] bool any_doomed() const { return any_doomed_; }
 
+  [[nodiscard]] std::size_t endpoint_places() const { return endpoints_.size(); }
   [[nodiscard]] KnownEndpoint& endpoint(Place place) { return endpoints_[place]; }
   [[nodiscard]] const KnownEndpoint& endpoint(Place place) const { return endpoints_[place]; }
   [[nodiscard]] KnownService& service(Place place) { return services_[place]; }

@@ -42,15 +42,18 @@ enum class FlowPhase : std::uint8_t {
   free,         // no flow
   opening,      // TCP: SYN forwarded
   answered,     // TCP: SYN-ACK forwarded
-  established,  // TCP: the client acknowledged
+  established,  // TCP: the client acknowledged, and what is timed of it (PathTimes) is over
   closing,      // TCP: one side sent FIN, or a RST that is not certain
   closed,       // TCP: both sent FIN, or one an exact RST
   reset,        // TCP: we reset it; its segments are answered by RST
   datagrams,    // UDP
+  connected,    // TCP: as established, before the client's first data
+  asked,        // TCP: as established, before the endpoint's first data
   count_
 };
 
-enum FlowFlag : std::uint8_t { kClientFin = 1, kEndpointFin = 2, kEndpointSeen = 4 };
+enum FlowFlag : std::uint8_t { kClientFin = 1, kEndpointFin = 2, kEndpointSeen = 4, kEndpointSpoke = 8 };
+inline constexpr std::uint8_t kNotTimed = 0xff;  // FlowEntry::timed_link
 
 struct alignas(64) FlowEntry {
   std::atomic<FlowPhase> phase;  // the control word: stored release when the rest is whole
@@ -67,9 +70,10 @@ struct alignas(64) FlowEntry {
   std::uint16_t endpoint_hint;
   std::uint32_t next_to_endpoint;  // TCP: sequence after the last octet forwarded to the endpoint
   std::uint32_t next_to_client;    // and to the client (once kEndpointSeen)
-  FlowTick since;                  // when it was opened, or FlowPhase::reset began
+  FlowTick since;                  // when it was opened, the client's first data, or FlowPhase::reset began
   std::uint8_t repeats;            // SYN retransmissions to this endpoint, or RSTs pushed
-  std::array<std::uint8_t, 3> reserved;
+  std::uint8_t timed_link;         // over which that left (see PathTimes), or kNotTimed
+  std::uint16_t since_fraction;    // of the tick of `since`, in 16 ns
 };
 static_assert(sizeof(FlowEntry) == 64, "one cache line a flow");
 static_assert(std::atomic<FlowPhase>::is_always_lock_free && sizeof(std::atomic<FlowPhase>) == 1);

@@ -18,7 +18,7 @@ void set_phase(FlowEntry& flow, FlowPhase phase) { flow.phase.store(phase, std::
 void take_reset(FlowEntry& flow, FlowPhase phase, std::uint32_t sequence, std::uint32_t expected) {
   const auto distance = static_cast<std::int32_t>(sequence - expected);
   if (distance == 0) return set_phase(flow, FlowPhase::closed);
-  if (phase == FlowPhase::established && distance > -kPlausible && distance < kPlausible) {
+  if (is_open(phase) && distance > -kPlausible && distance < kPlausible) {
     set_phase(flow, FlowPhase::closing);
   }
 }
@@ -37,40 +37,68 @@ void take_fin(FlowEntry& flow, FlowFlag side) {
   set_phase(flow, both ? FlowPhase::closed : FlowPhase::closing);
 }
 
-}  // namespace
-
-void track_client_segment(FlowEntry& flow, const Packet& packet) {
-  const std::uint32_t sequence = tcp_sequence(packet);
-  const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
-  if ((packet.tcp_flags & kRst) != 0) return take_reset(flow, phase, sequence, flow.next_to_endpoint);
-  const std::uint32_t end = sequence_end(packet, sequence);
-  if (sequence_after(end, flow.next_to_endpoint)) flow.next_to_endpoint = end;
-  if ((phase == FlowPhase::opening || phase == FlowPhase::answered) && !acknowledges(flow, packet)) return;
-  if ((packet.tcp_flags & kFin) != 0) return take_fin(flow, kClientFin);
-  if (phase == FlowPhase::answered && (packet.tcp_flags & kSyn) == 0) {
-    set_phase(flow, FlowPhase::established);
-  }
+// Of a client that acknowledged. Who speaks first is the client, or there is nothing to time.
+FlowMoment take_client_data(FlowEntry& flow, FlowPhase phase, bool fresh) {
+  if (phase != FlowPhase::answered && phase != FlowPhase::connected) return FlowMoment::none;
+  if ((flow.flags & kEndpointSpoke) != 0) return set_phase(flow, FlowPhase::established), FlowMoment::none;
+  set_phase(flow, fresh ? FlowPhase::asked : FlowPhase::connected);
+  return fresh ? FlowMoment::asked : FlowMoment::none;
 }
 
-void track_endpoint_segment(FlowEntry& flow, const Packet& packet) {
+FlowMoment take_endpoint_data(FlowEntry& flow, FlowPhase phase) {
+  flow.flags = static_cast<std::uint8_t>(flow.flags | kEndpointSpoke);
+  if (phase != FlowPhase::asked && phase != FlowPhase::connected) return FlowMoment::none;
+  set_phase(flow, FlowPhase::established);
+  return phase == FlowPhase::asked ? FlowMoment::spoke : FlowMoment::none;
+}
+
+}  // namespace
+
+FlowMoment track_client_segment(FlowEntry& flow, const Packet& packet) {
+  const std::uint32_t sequence = tcp_sequence(packet);
+  const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
+  if ((packet.tcp_flags & kRst) != 0) {
+    take_reset(flow, phase, sequence, flow.next_to_endpoint);
+    return FlowMoment::none;
+  }
+  const std::uint32_t end = sequence_end(packet, sequence);
+  const bool fresh = sequence_after(end, flow.next_to_endpoint);
+  if (fresh) flow.next_to_endpoint = end;
+  if ((phase == FlowPhase::opening || phase == FlowPhase::answered) && !acknowledges(flow, packet))
+    return FlowMoment::none;
+  if ((packet.tcp_flags & kFin) != 0) {
+    take_fin(flow, kClientFin);
+  } else if ((packet.tcp_flags & kSyn) == 0) {
+    return take_client_data(flow, phase, fresh && packet.payload_length() != 0);
+  }
+  return FlowMoment::none;
+}
+
+FlowMoment track_endpoint_segment(FlowEntry& flow, const Packet& packet) {
   const std::uint32_t sequence = tcp_sequence(packet);
   const FlowPhase phase = flow.phase.load(std::memory_order_relaxed);
   if ((packet.tcp_flags & kRst) != 0) {
     // RFC 9293 section 3.10.7.3: a refusal of the SYN is known by its ACK; its sequence is 0.
-    if (phase == FlowPhase::opening) return set_phase(flow, FlowPhase::closed);
-    return take_reset(flow, phase, sequence, flow.next_to_client);
+    if (phase == FlowPhase::opening) {
+      set_phase(flow, FlowPhase::closed);
+    } else {
+      take_reset(flow, phase, sequence, flow.next_to_client);
+    }
+    return FlowMoment::none;
   }
   const std::uint32_t end = sequence_end(packet, sequence);
-  if ((flow.flags & kEndpointSeen) == 0) {
-    flow.next_to_client = end;
-    flow.flags = static_cast<std::uint8_t>(flow.flags | kEndpointSeen);
-  } else if (sequence_after(end, flow.next_to_client)) {
-    flow.next_to_client = end;
-  }
-  if ((packet.tcp_flags & kFin) != 0) return take_fin(flow, kEndpointFin);
-  if (phase == FlowPhase::opening && (packet.tcp_flags & (kSyn | kAck)) == (kSyn | kAck)) {
+  const bool fresh = (flow.flags & kEndpointSeen) == 0 || sequence_after(end, flow.next_to_client);
+  if (fresh) flow.next_to_client = end;
+  flow.flags = static_cast<std::uint8_t>(flow.flags | kEndpointSeen);
+  const bool data = fresh && packet.payload_length() != 0;
+  const FlowMoment moment = data ? take_endpoint_data(flow, phase) : FlowMoment::none;
+  if ((packet.tcp_flags & kFin) != 0) {
+    take_fin(flow, kEndpointFin);
+  } else if (phase == FlowPhase::opening && (packet.tcp_flags & (kSyn | kAck)) == (kSyn | kAck)) {
     set_phase(flow, FlowPhase::answered);
+    if (tcp_acknowledgement(packet) == flow.next_to_endpoint) return FlowMoment::answered;
   }
+  return moment;
 }
 
 }  // namespace perigee

@@ -27,10 +27,23 @@ namespace perigee {
   return load_be32(packet.transport() + 8);
 }
 
+// The client acknowledged, and neither side has ended it.
+[[nodiscard]] inline bool is_open(FlowPhase phase) {
+  return phase == FlowPhase::established || phase == FlowPhase::connected || phase == FlowPhase::asked;
+}
+
+// What a segment is the first of in its flow.
+enum class FlowMoment : std::uint8_t {
+  none,
+  answered,  // the endpoint's SYN-ACK, of the SYN that was forwarded
+  asked,     // data of the client, before any of the endpoint
+  spoke,     // data of the endpoint, after that
+};
+
 // A segment from the client that is not a SYN of a new connection, or one from the endpoint, is about to be
 // forwarded: takes its sequence and phase over.
-void track_client_segment(FlowEntry& flow, const Packet& packet);
-void track_endpoint_segment(FlowEntry& flow, const Packet& packet);
+FlowMoment track_client_segment(FlowEntry& flow, const Packet& packet);
+FlowMoment track_endpoint_segment(FlowEntry& flow, const Packet& packet);
 
 // The same for a segment of an established flow that changes no phase, which is nearly every one. False: it
 // may change one, and nothing was done.

@@ -137,10 +137,15 @@ void Forwarder::Impl::to_endpoint(Forwarding& item, const Lookup& lookup, Instan
   if (!fits(packet, endpoint.egress)) [[unlikely]]
     return drop_too_long(item, endpoint.egress);
   if (!track_plain_segment(phase, flow.next_to_endpoint, packet) && packet.protocol == kTcp) {
-    track_client_segment(flow, packet);
+    track_to_endpoint(flow, packet, now);
   }
   flow.last_seen = flow_tick(now);
   return send_to_endpoint(item, flow, endpoint.egress);
+}
+
+void Forwarder::Impl::track_to_endpoint(FlowEntry& flow, const Packet& packet, Instant now) {
+  if (track_client_segment(flow, packet) != FlowMoment::asked) return;
+  PathTimes::start(flow, ends.endpoint(flow.endpoint_hint).egress.segment, now);
 }
 
 void Forwarder::Impl::unusual_to_endpoint(Forwarding& item, std::uint32_t slot, const Lookup& lookup,
@@ -197,12 +202,20 @@ void Forwarder::Impl::to_client(Forwarding& item, const Lookup& lookup, std::uin
   if (!fits(packet, *route.egress)) [[unlikely]]
     return drop_too_long(item, *route.egress);
   if (!track_plain_segment(phase, flow.next_to_client, packet) && packet.protocol == kTcp) {
-    track_endpoint_segment(flow, packet);
+    track_to_client(flow, packet, now);
   }
   flow.last_seen = flow_tick(now);
   const KnownService& service = ends.service(flow.service_hint);
   rewrite(packet, {service.vip, client, service.port, flow.client_port});
   return send(item, *route.egress);
+}
+
+void Forwarder::Impl::track_to_client(FlowEntry& flow, const Packet& packet, Instant now) {
+  using telemetry::FlowTiming;
+  const FlowMoment moment = track_endpoint_segment(flow, packet);
+  if (moment != FlowMoment::answered && moment != FlowMoment::spoke) return;
+  times.stop(moment == FlowMoment::answered ? FlowTiming::handshake : FlowTiming::first_byte, flow, ends,
+             links, now);
 }
 
 void Forwarder::Impl::unusual_to_client(Forwarding& item, FlowEntry& flow, Instant now) {

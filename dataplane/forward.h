@@ -55,6 +55,7 @@ class Forwarder {
     std::uint32_t worker = 0, worker_count = 1;      // worker < worker_count <= 16
     telemetry::WorkerSlot* counters = nullptr;       // required; the flow fields of it are written here only
     std::span<telemetry::EndpointSlot> endpoints{};  // slots are given out here, by id; may be empty
+    telemetry::Paths* paths = nullptr;               // the same; null: flows are not timed
   };
   // Continues the flows of a previous process where the state file fits (magic, version, boot id, capacity,
   // worker); otherwise starts empty and says why in notices(). Errors: the directory or file cannot be used.

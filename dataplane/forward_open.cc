@@ -61,23 +61,26 @@ void Forwarder::Impl::open_flow(Forwarding& item, const Lookup& lookup, const Fl
   flow.endpoint_hint = *place;
   flow.next_to_endpoint = tcp ? tcp_sequence(packet) + packet.payload_length() + 1 : 0;
   flow.next_to_client = 0;
-  flow.since = tick;
   flow.repeats = 0;
+  const Egress egress = opening_egress(flow);
+  PathTimes::start(flow, egress.segment, now);
   flows.publish(slot, tcp ? FlowPhase::opening : FlowPhase::datagrams);
   if (tcp) openings.push({slot, tick});
   note_port(flow, slot);
   count_flow(flow, true);
   bump(options.counters->flows_created);
-  return send_opening(item, flow);
+  return send_opening(item, flow, egress);
 }
 
 // A new flow goes over its candidate's link, while that lives; an established one over its endpoint's own.
-void Forwarder::Impl::send_opening(Forwarding& item, const FlowEntry& flow) {
-  const Packet& packet = *item.packet;
+Egress Forwarder::Impl::opening_egress(const FlowEntry& flow) const {
   const std::uint32_t service = ends.service(flow.service_hint).index;
   const auto link = candidate_link(*table, ends, service, flow.endpoint_hint, links);
-  const Egress egress = link ? table->over_link(*link) : ends.endpoint(flow.endpoint_hint).egress;
-  if (!fits(packet, egress)) return drop_too_long(item, egress);
+  return link ? table->over_link(*link) : ends.endpoint(flow.endpoint_hint).egress;
+}
+
+void Forwarder::Impl::send_opening(Forwarding& item, const FlowEntry& flow, const Egress& egress) {
+  if (!fits(*item.packet, egress)) return drop_too_long(item, egress);
   return send_to_endpoint(item, flow, egress);
 }
 
@@ -98,6 +101,7 @@ void Forwarder::Impl::syn_again(Forwarding& item, std::uint32_t slot, const Look
     return open_flow(item, lookup, key, now);
   }
   if (phase == FlowPhase::opening) {
+    PathTimes::never(flow);  // Karn: nobody knows which of the SYNs will be answered
     const std::uint32_t next = sequence + packet.payload_length() + 1;
     if (next != flow.next_to_endpoint) {  // the client gave up and tries anew from the same port
       flow.next_to_endpoint = next;
@@ -122,7 +126,7 @@ void Forwarder::Impl::syn_again(Forwarding& item, std::uint32_t slot, const Look
     return answer_reset(item);
   }
   flow.last_seen = flow_tick(now);
-  if (phase == FlowPhase::opening) return send_opening(item, flow);
+  if (phase == FlowPhase::opening) return send_opening(item, flow, opening_egress(flow));
   if (!fits(packet, endpoint.egress)) return drop_too_long(item, endpoint.egress);
   return send_to_endpoint(item, flow, endpoint.egress);
 }

@@ -32,6 +32,7 @@ Forwarder::Impl::Impl(const Options& given, FlowFile opened, Instant now)
            // Another one each start, unlike the seed of the file.
            static_cast<std::uint32_t>(fold_multiply(file.header().seed.a ^ static_cast<std::uint64_t>(now.ns),
                                                     file.header().seed.b | 1U))),
+      times(given.paths),
       seed(file.header().seed),
       links(kNeverSeen),
       swept(now) {}
@@ -56,7 +57,8 @@ const std::vector<std::string>& Forwarder::notices() const { return impl_->notic
 void Forwarder::adopt(const ServingTable& table, Instant now) { impl_->adopt(table, now); }
 
 void Forwarder::Impl::adopt(const ServingTable& next, Instant now) {
-  const bool first = table == nullptr;
+  const ServingTable* const before = table;
+  const bool first = before == nullptr;
   table = &next;
   smallest_mtu = next.smallest_mtu();
   const table::Settings& settings = next.table().settings;
@@ -66,7 +68,8 @@ void Forwarder::Impl::adopt(const ServingTable& next, Instant now) {
   };
   set_idle(FlowPhase::opening, settings.idle_tcp_opening_ns);
   set_idle(FlowPhase::answered, settings.idle_tcp_opening_ns);
-  set_idle(FlowPhase::established, settings.idle_tcp_ns);
+  for (const FlowPhase open : {FlowPhase::established, FlowPhase::connected, FlowPhase::asked})
+    set_idle(open, settings.idle_tcp_ns);
   set_idle(FlowPhase::closing, settings.idle_tcp_closing_ns);
   set_idle(FlowPhase::closed,
            std::min(settings.idle_tcp_closing_ns, static_cast<std::uint64_t>(kClosedLinger.count())));
@@ -81,6 +84,7 @@ void Forwarder::Impl::adopt(const ServingTable& next, Instant now) {
   options.counters->snat_ports_total.store(total, std::memory_order_relaxed);
   share.set_limit(static_cast<std::uint32_t>(std::uint64_t{total} * settings.snat_share_percent / 100));
   if (first) take_over();
+  times.adopt(before, next, ends, now);
   // Paths are looked at anew when the first packet or sweep brings the links of this table.
   links = kNeverSeen;
   ends.judge(path_gone, now);

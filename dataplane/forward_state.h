@@ -15,6 +15,7 @@
 #include "dataplane/flow_table.h"
 #include "dataplane/forward.h"
 #include "dataplane/opened_flows.h"
+#include "dataplane/path_times.h"
 #include "dataplane/rate_limit.h"
 #include "dataplane/snat.h"
 
@@ -53,12 +54,16 @@ struct Forwarder::Impl {
   [[gnu::noinline]] void unusual_to_endpoint(Forwarding& item, std::uint32_t slot, const Lookup& lookup,
                                              Instant now);
   [[gnu::noinline]] void unusual_to_client(Forwarding& item, FlowEntry& flow, Instant now);
+  // A segment that may begin, change or end something.
+  [[gnu::noinline]] void track_to_endpoint(FlowEntry& flow, const Packet& packet, Instant now);
+  [[gnu::noinline]] void track_to_client(FlowEntry& flow, const Packet& packet, Instant now);
   [[nodiscard]] FlowKey flow_key(const Packet& packet, Place service) const;
   [[nodiscard]] bool fits(const Packet& packet, const Egress& egress) const {
     return packet.ip_total_length <= smallest_mtu || packet.ip_total_length <= table->mtu_of(egress.segment);
   }
   void send_to_endpoint(Forwarding& item, const FlowEntry& flow, const Egress& egress);
-  void send_opening(Forwarding& item, const FlowEntry& flow);
+  void send_opening(Forwarding& item, const FlowEntry& flow, const Egress& egress);
+  [[nodiscard]] Egress opening_egress(const FlowEntry& flow) const;
   [[gnu::noinline]] void answer_reset(Forwarding& item);
   [[gnu::noinline]] void refuse(Forwarding& item, DropReason reason, bool silent, Instant now);
   [[gnu::noinline]] void see(LinkView view, Instant now);
@@ -117,6 +122,7 @@ struct Forwarder::Impl {
   SnatRests rests;
   ClientShare share;
   FlowEnds ends;
+  PathTimes times;
   HashSeed seed;
 
   const ServingTable* table = nullptr;

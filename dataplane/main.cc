@@ -129,6 +129,7 @@ Result<std::unique_ptr<Forwarder>> open_forwarder(const Bootstrap& bootstrap, te
   options.flow_capacity = bootstrap.flows;
   options.counters = &telemetry.workers[0];
   options.endpoints = telemetry.endpoints;
+  options.paths = &telemetry.paths;
   auto forwarder = Forwarder::open(options, monotonic_now());
   if (!forwarder) return forwarder;
   for (const std::string& notice : (*forwarder)->notices()) write_log("flow_state", {{"notice", notice}});

@@ -17,7 +17,7 @@ namespace {
 
 // Both programs must agree on every offset; a change here is a change of kVersion.
 TEST(TelemetryLayout, SizesAndOffsets) {
-  EXPECT_EQ(sizeof(Layout), 136640U);
+  EXPECT_EQ(sizeof(Layout), 136640U + 64 + 4096 * 576);
   EXPECT_EQ(offsetof(Layout, workers), 448U);
   EXPECT_EQ(sizeof(WorkerSlot), 448U);
   EXPECT_EQ(offsetof(Layout, ports), 448U + 16 * 448);
@@ -32,6 +32,14 @@ TEST(TelemetryLayout, SizesAndOffsets) {
   EXPECT_EQ(offsetof(LinkSlot, window), 360U);
   EXPECT_EQ(offsetof(Layout, endpoints), 9664U + 64 * 448);
   EXPECT_EQ(sizeof(EndpointSlot), 24U);
+  EXPECT_EQ(offsetof(Layout, paths), 136640U);
+  EXPECT_EQ(offsetof(Paths, slots), 64U);
+  EXPECT_EQ(sizeof(PathSlot), 576U);
+  EXPECT_EQ(offsetof(PathSlot, link), 4U);
+  EXPECT_EQ(offsetof(PathSlot, incarnation), 8U);
+  EXPECT_EQ(offsetof(PathSlot, times), 16U);
+  EXPECT_EQ(sizeof(FlowTimes), 272U);
+  EXPECT_EQ(offsetof(FlowTimes, recent), 16U);
   EXPECT_EQ(offsetof(Header, incarnation), 16U);
   EXPECT_EQ(offsetof(Header, heartbeat_ns), 48U);
   EXPECT_EQ(offsetof(Header, in_force), 56U);
@@ -54,8 +62,8 @@ TEST_F(Telemetry, GoldenOctetsOfTheHeader) {
   std::array<char, 24> head{};
   in.read(head.data(), head.size());
   EXPECT_EQ(std::string(head.data(), 8), "PRGTELEM");
-  EXPECT_EQ(std::string(head.data() + 8, 4), std::string("\x01\0\0\0", 4));
-  EXPECT_EQ(std::string(head.data() + 12, 4), std::string("\xc0\x15\x02\0", 4));
+  EXPECT_EQ(std::string(head.data() + 8, 4), std::string("\x02\0\0\0", 4));
+  EXPECT_EQ(std::string(head.data() + 12, 4), std::string("\x00\x16\x26\0", 4));
   EXPECT_EQ(std::filesystem::file_size(file()), sizeof(Layout));
 }
 
@@ -184,6 +192,71 @@ TEST_F(Telemetry, SlotsGivenOutUnderAReaderAreNotMixed) {
   EXPECT_GT(seen, 0);
 }
 
+TEST_F(Telemetry, GoldenOctetsOfAPath) {
+  Writer writer = create();
+  Paths& paths = writer.layout().paths;
+  paths.used = 2;
+  PathSlot& slot = paths.slots[1];
+  give_out(slot, EndpointId{0x0a0b0c0d}, LinkId{0x01020304}, 9);
+  slot.times[1].count = 5;
+  slot.times[1].sum_ns = 6;
+  slot.times[1].recent[0] = recent_time(Instant{3 << 20}, Nanos(64 * 7));
+  std::ifstream in(file(), std::ios::binary);
+  in.seekg(136640 + 64 + 576);
+  std::array<char, 576> octets{};
+  in.read(octets.data(), octets.size());
+  const auto at = [&](std::size_t offset, std::size_t size) {
+    return std::string(octets.data() + offset, size);
+  };
+  EXPECT_EQ(at(0, 16), std::string("\x0d\x0c\x0b\x0a\x04\x03\x02\x01\x09\0\0\0\0\0\0\0", 16));
+  EXPECT_EQ(at(16, 272), std::string(272, '\0'));
+  EXPECT_EQ(at(288, 24), std::string("\x05\0\0\0\0\0\0\0\x06\0\0\0\0\0\0\0\x07\0\0\0\x03\0\0\0", 24));
+}
+
+TEST_F(Telemetry, ReadsThePathsThatAreInUse) {
+  Writer writer = create();
+  Paths& paths = writer.layout().paths;
+  give_out(paths.slots[0], EndpointId{1}, LinkId{}, 1);
+  give_out(paths.slots[2], EndpointId{3}, LinkId{4}, 5);
+  give_out(paths.slots[3], EndpointId{9}, LinkId{9}, 9);  // beyond those in use
+  paths.slots[2].times[0].count = 6;
+  paths.slots[2].times[1].sum_ns = 7;
+  paths.used = 3;
+  Reader reader(directory_.path());
+  const auto snapshot = reader.read();
+  ASSERT_EQ(snapshot->paths.size(), 2U);
+  EXPECT_EQ(snapshot->paths[0].endpoint, EndpointId{1});
+  EXPECT_TRUE(snapshot->paths[0].link.none());
+  EXPECT_EQ(snapshot->paths[1].link, LinkId{4});
+  EXPECT_EQ(snapshot->paths[1].incarnation, 5U);
+  EXPECT_EQ(snapshot->paths[1].of(FlowTiming::handshake).count, 6U);
+  EXPECT_EQ(snapshot->paths[1].of(FlowTiming::first_byte).sum_ns, 7U);
+  give_out(paths.slots[2], EndpointId{3}, LinkId{5}, 6);
+  const auto after = reader.read();
+  EXPECT_EQ(after->paths[1].link, LinkId{5});
+  EXPECT_EQ(after->paths[1].of(FlowTiming::handshake).count, 0U);
+  give_out(paths.slots[0], EndpointId{}, LinkId{}, 2);
+  EXPECT_EQ(reader.read()->paths.size(), 1U);
+  paths.used = kMaxPaths + 1;  // of a writer gone wrong
+  EXPECT_EQ(reader.read()->paths.size(), 2U);
+}
+
+TEST(TelemetryFlowTimes, RecentOnesAreThoseOfTheWindow) {
+  using namespace std::chrono_literals;
+  const Instant now{(std::int64_t{1} << 52) + 5'000'000'000};  // the stored time has just gone round
+  FlowTimesSample sample;
+  sample.recent[0] = recent_time(now - 61s, 1ms);
+  sample.recent[1] = recent_time(now - 59s, 2ms);
+  sample.recent[2] = recent_time(now - 6s, 3ms);  // before it went round
+  sample.recent[3] = recent_time(now, 4ms);
+  sample.recent[4] = recent_time(now + 5ms, 5ms);  // read before it was stored
+  sample.recent[5] = recent_time(now, 0ns);        // counts, as the least there is
+  sample.recent[6] = recent_time(now, 400s);       // as much as there is room for
+  std::vector<Nanos> times;
+  sample.add_recent(now, times);
+  EXPECT_EQ(times, (std::vector<Nanos>{2ms, 3ms, 4ms, 5ms, 64ns, Nanos(0xffffffffLL * 64)}));
+}
+
 TEST_F(Telemetry, FollowsANewFile) {
   Reader reader(directory_.path());
   EXPECT_FALSE(reader.read()) << "no data plane yet";
@@ -219,7 +292,7 @@ TEST_F(Telemetry, RefusesOtherFiles) {
     out.seekp(static_cast<std::streamoff>(offset)).put(value);
   };
   EXPECT_NE(refused_after([&] { poke(0, 'X'); }).find("magic"), std::string::npos);
-  EXPECT_NE(refused_after([&] { poke(8, 2); }).find("version 2"), std::string::npos);
+  EXPECT_NE(refused_after([&] { poke(8, 1); }).find("version 1"), std::string::npos);
   EXPECT_NE(refused_after([&] { poke(12, 1); }).find("size"), std::string::npos);
   EXPECT_NE(refused_after([&] { poke(offsetof(Header, worker_count), 17); }).find("size"), std::string::npos);
   EXPECT_NE(refused_after([&] { poke(offsetof(Header, port_count), 17); }).find("size"), std::string::npos);

@@ -13,11 +13,13 @@ import rundir
 STATES = ("unknown", "up", "degraded", "down")
 VERDICTS = ("local", "nat", "transit", "host", "dropped")
 HEADER, WORKER, PORT, LINK, ENDPOINT = 448, 448, 128, 448, 24  # octets of each record, with its padding
-WORKERS, PORTS, LINKS, ENDPOINTS = 16, 16, 64, 4096
+PATHS_HEAD, PATH, TIMES = 64, 576, 272
+WORKERS, PORTS, LINKS, ENDPOINTS, PATHS = 16, 16, 64, 4096, 4096
 PORTS_AT = HEADER + WORKERS * WORKER
 LINKS_AT = PORTS_AT + PORTS * PORT
 ENDPOINTS_AT = LINKS_AT + LINKS * LINK
-SIZE = ENDPOINTS_AT + ENDPOINTS * ENDPOINT
+PATHS_AT = ENDPOINTS_AT + ENDPOINTS * ENDPOINT
+SIZE = PATHS_AT + PATHS_HEAD + PATHS * PATH
 HEARTBEAT_NS = 1_000_000_000  # older: no data plane
 
 
@@ -64,6 +66,22 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Times:
+    """Of forwarded connections since the start."""
+    count: int = 0
+    sum_ms: float = 0.0
+
+    def __sub__(self, before):
+        return Times(self.count - before.count, self.sum_ms - before.sum_ms)
+
+    def __add__(self, other):
+        return Times(self.count + other.count, self.sum_ms + other.sum_ms)
+
+    def mean_ms(self):
+        return self.sum_ms / self.count
+
+
+@dataclass(frozen=True)
 class Table:
     instance: int
     generation: int
@@ -99,7 +117,10 @@ class Snapshot:
                              "test/lab/telemetry.py has not")
         self._head = head
         self._links = bytes(mapping[LINKS_AT:ENDPOINTS_AT])
-        self._endpoints = bytes(mapping[ENDPOINTS_AT:SIZE])
+        self._endpoints = bytes(mapping[ENDPOINTS_AT:PATHS_AT])
+        used, = struct.unpack_from("<I", mapping, PATHS_AT)
+        first = PATHS_AT + PATHS_HEAD
+        self._paths = bytes(mapping[first:first + used * PATH])
 
     def alive(self):
         return time.clock_gettime_ns(time.CLOCK_MONOTONIC) - self.heartbeat_ns < HEARTBEAT_NS
@@ -132,6 +153,18 @@ class Snapshot:
             if identity == wanted:
                 return created, now
         return 0, 0
+
+    def flow_times(self, link, endpoint=None):
+        """(handshakes, first bytes) of the connections over `link`, to any endpoint or this one, as Times."""
+        sums = [Times(), Times()]
+        for offset in range(0, len(self._paths), PATH):
+            to, over = struct.unpack_from("<II", self._paths, offset)
+            if to == 0 or over != stable_id(link) or (endpoint and to != stable_id(endpoint)):
+                continue
+            for i in range(2):
+                count, sum_ns = struct.unpack_from("<2Q", self._paths, offset + 16 + i * TIMES)
+                sums[i] += Times(count, sum_ns / 1e6)
+        return tuple(sums)
 
     def _worker_sum(self, offset, count):
         sums = [0] * count

@@ -137,6 +137,7 @@ class SoftwarePop {
     forwarding.worker_count = options.workers;
     forwarding.counters = &telemetry->workers[options.worker];
     forwarding.endpoints = telemetry->endpoints;
+    forwarding.paths = &telemetry->paths;
     auto forwarder = Forwarder::open(forwarding, now);
     EXPECT_TRUE(forwarder) << forwarder.error().text();
     forwarder_ = std::move(*forwarder);
