@@ -46,14 +46,15 @@ void print(const boost::json::value& answer, std::ostream& out) {
                    {"CAPACITY", true},
                    {"CREATED", true},
                    {"CONNECT ms", true},
+                   {"FIRST BYTE ms", true},
                    {"LOAD"},
                    {"LAST CHECK"}});
   for (const auto& endpoint : list_at(answer, "/endpoints")) {
     table.add({text_at(endpoint, "/name"), text_at(endpoint, "/pop"), text_at(endpoint, "/address"),
                text_at(endpoint, "/health"), age_at(endpoint, "/health_age_s"), new_flows(endpoint),
                text_at(endpoint, "/flows"), text_at(endpoint, "/capacity"),
-               text_at(endpoint, "/flows_created"), ms_at(endpoint, "/check/connect_rtt_ms"), load(endpoint),
-               check(endpoint)});
+               text_at(endpoint, "/flows_created"), ms_at(endpoint, "/check/connect_rtt_ms"),
+               ms_at(endpoint, "/first_byte_ms/p50"), load(endpoint), check(endpoint)});
   }
   table.print(out, "no endpoints");
 }

@@ -5,6 +5,7 @@
 
 #include "gateway/json_units.h"
 #include "perigee_version.h"
+#include "steering/route_terms.h"
 
 namespace perigee::gateway {
 
@@ -161,6 +162,8 @@ json::object link_json(const Snapshot& snapshot, std::size_t index, Instant now)
                      {"maintenance", maintenance_json(snapshot, "link", link.name)},
                      {"rtt_ms", nullptr},
                      {"loss_ratio", nullptr},
+                     {"flow_rtt_ms", flow_times_json(snapshot.conditions.link(index).flow_rtt)},
+                     {"witnesses_disagree", nullptr},
                      {"last_sample_age_ms", nullptr},
                      {"cost_ms", milliseconds(link.cost)},
                      {"probes", probes_json(sample)},
@@ -173,6 +176,8 @@ json::object link_json(const Snapshot& snapshot, std::size_t index, Instant now)
   if (measured && !sample.last_sample.never()) {
     value["last_sample_age_ms"] = milliseconds(now - sample.last_sample);
   }
+  if (const auto apart = witnesses_disagree(*snapshot.policy, snapshot.conditions, index, now))
+    value["witnesses_disagree"] = *apart;
   const telemetry::Window* window = fresh_window(snapshot, sample, now);
   if (window != nullptr && window->samples > 0) {
     value["rtt_ms"] = json::object{{"min", milliseconds(window->min)},

@@ -93,6 +93,7 @@ json::object endpoint_json(const Snapshot& snapshot, std::size_t index, Instant 
           {"load", load_json(endpoint, health.load, now)},
           {"flows", sample == nullptr ? json::value(nullptr) : json::value(sample->flows)},
           {"flows_created", sample == nullptr ? json::value(nullptr) : json::value(sample->flows_created)},
+          {"first_byte_ms", flow_times_json(snapshot.conditions.endpoint(index).first_byte)},
           {"capacity", endpoint.capacity ? json::value(*endpoint.capacity) : json::value(nullptr)},
           {"weight", endpoint.weight},
           {"labels", std::move(labels)}};

@@ -25,6 +25,33 @@ std::vector<std::byte> content_of(table::Table table) {
   return table::encode(table);
 }
 
+std::optional<Conditions::FlowTimes> flow_times(std::vector<Nanos>& times) {
+  if (times.empty()) return std::nullopt;
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>((times.size() - 1) / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return Conditions::FlowTimes{*std::min_element(times.begin(), middle + 1), *middle, times.size()};
+}
+
+// What forwarded connections met, for their links and endpoints.
+void add_flow_times(const Policy& policy, const telemetry::Snapshot& telemetry, Instant now,
+                    Conditions& conditions) {
+  std::vector<std::vector<Nanos>> links(policy.links.size()), endpoints(policy.endpoints.size());
+  for (const telemetry::PathSample& path : telemetry.paths) {
+    const Policy::Endpoint* endpoint = policy.endpoint(path.endpoint);
+    if (endpoint == nullptr) continue;
+    path.of(telemetry::FlowTiming::first_byte)
+        .add_recent(now, endpoints[static_cast<std::size_t>(endpoint - policy.endpoints.data())]);
+    // Probes end at the link's peer: what lies beyond in another PoP is none of the link's.
+    const Policy::Link* link = policy.link(path.link);
+    if (link == nullptr || link->pop != endpoint->pop) continue;
+    path.of(telemetry::FlowTiming::handshake)
+        .add_recent(now, links[static_cast<std::size_t>(link - policy.links.data())]);
+  }
+  for (std::size_t i = 0; i < links.size(); ++i) conditions.links[i].flow_rtt = flow_times(links[i]);
+  for (std::size_t i = 0; i < endpoints.size(); ++i)
+    conditions.endpoints[i].first_byte = flow_times(endpoints[i]);
+}
+
 }  // namespace
 
 Conditions conditions_of(const Policy& policy, const telemetry::Snapshot* telemetry,
@@ -58,6 +85,7 @@ Conditions conditions_of(const Policy& policy, const telemetry::Snapshot* teleme
     if (endpoint == nullptr) continue;
     conditions.endpoints[static_cast<std::size_t>(endpoint - policy.endpoints.data())].flows = sample.flows;
   }
+  add_flow_times(policy, *telemetry, now, conditions);
   return conditions;
 }
 

@@ -74,6 +74,14 @@ struct LinkFamilies {
   Family rtt{MetricType::Histogram, "perigee_link_rtt_seconds", "Round-trip time of answered probes."};
   Family window = gauge("perigee_link_rtt_window_seconds",
                         "Round-trip time over the steering window; absent while unknown or stale.");
+  Family flow_window =
+      gauge("perigee_link_flow_rtt_window_seconds",
+            "Time from SYN to SYN-ACK of forwarded connections of the last minute over the link to endpoints "
+            "of its own PoP; absent while unknown.");
+  Family disagreement =
+      gauge("perigee_link_rtt_disagreement",
+            "1 while forwarded connections and probes tell round trips that differ by more than the larger "
+            "of 1 ms and 20 %; absent while one of both is unknown.");
   Family state = gauge("perigee_link_state", "1 for the state the link is in, 0 for the others.");
   Family up = gauge("perigee_link_up", "1 while the link is up or degraded; absent while unknown.");
   Family loss = gauge("perigee_link_loss_ratio",
@@ -92,12 +100,19 @@ struct LinkFamilies {
   void add_counters(const telemetry::LinkSample& sample, const Labels& labels);
   void add_window(const telemetry::Window& window, const Labels& labels);
   void move_into(std::vector<MetricFamily>& families) {
-    for (Family* family : {&rtt, &window, &state, &up, &loss, &sent, &received, &lost, &late, &duplicate,
-                           &reordered, &invalid, &age}) {
+    for (Family* family : {&rtt, &window, &flow_window, &disagreement, &state, &up, &loss, &sent, &received,
+                           &lost, &late, &duplicate, &reordered, &invalid, &age}) {
       family->move_into(families);
     }
   }
 };
+
+void add_flow_window(Family& family, const std::optional<Conditions::FlowTimes>& times,
+                     const Labels& labels) {
+  if (!times) return;
+  family.add(with(labels, "stat", "min"), seconds(times->min));
+  family.add(with(labels, "stat", "p50"), seconds(times->p50));
+}
 
 void LinkFamilies::add(const Snapshot& snapshot, std::size_t index, Instant now) {
   const Policy::Link& link = snapshot.policy->links[index];
@@ -120,6 +135,9 @@ void LinkFamilies::add(const Snapshot& snapshot, std::size_t index, Instant now)
     age.add(labels, seconds(now - sample.last_sample));
   }
   if (const telemetry::Window* fresh = fresh_window(snapshot, sample, now)) add_window(*fresh, labels);
+  add_flow_window(flow_window, snapshot.conditions.link(index).flow_rtt, labels);
+  if (const auto apart = witnesses_disagree(*snapshot.policy, snapshot.conditions, index, now))
+    disagreement.add(labels, *apart ? 1.0 : 0.0);
 }
 
 void LinkFamilies::add_counters(const telemetry::LinkSample& sample, const Labels& labels) {
@@ -171,6 +189,10 @@ void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families
             "Models that the endpoint should have and does not list; absent while that is unknown.");
   Family draining = gauge("perigee_endpoint_drain_flows",
                           "Flows that a drained endpoint still has; absent when it is not drained.");
+  Family first_byte =
+      gauge("perigee_endpoint_first_byte_window_seconds",
+            "Time from the client's first data to the endpoint's in forwarded connections of the last "
+            "minute; absent while unknown.");
   for (std::size_t i = 0; i < snapshot.policy->endpoints.size(); ++i) {
     const Policy::Endpoint& endpoint = snapshot.policy->endpoints[i];
     const auto flows = snapshot.conditions.endpoint(i).flows;
@@ -183,6 +205,7 @@ void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families
     if (health.connection_rtt) least.add(labels, seconds(*health.connection_rtt));
     if (const auto probed = probed_rtt(snapshot, endpoint); probed && health.connection_rtt)
       disagreement.add(labels, disagree(*probed, *health.connection_rtt) ? 1.0 : 0.0);
+    add_flow_window(first_byte, snapshot.conditions.endpoint(i).first_byte, labels);
     if (endpoint.health.type == Policy::Health::Type::none) continue;
     for (std::size_t kind = 0; kind < kCheckFindingCount; ++kind) {
       checks.add(with(labels, "outcome", kCheckFindingNames[kind]), health.findings[kind]);
@@ -196,6 +219,7 @@ void add_endpoints(const Snapshot& snapshot, std::vector<MetricFamily>& families
   disagreement.move_into(families);
   absent.move_into(families);
   draining.move_into(families);
+  first_byte.move_into(families);
 }
 
 void add_loads(const Snapshot& snapshot, Instant now, std::vector<MetricFamily>& families) {
@@ -225,6 +249,36 @@ void add_loads(const Snapshot& snapshot, Instant now, std::vector<MetricFamily>&
       polls.add(with(labels, "result", kCheckFindingNames[kind]), load.polls[kind]);
   }
   for (Family* family : {&waiting, &running, &kv, &age, &polls}) family->move_into(families);
+}
+
+// By endpoint and link, as the data plane counts them: a sum over either would fall when the policy loses
+// one.
+void add_paths(const Snapshot& snapshot, std::vector<MetricFamily>& families) {
+  using telemetry::FlowTiming;
+  Family handshakes = counter("perigee_flow_handshakes_total",
+                              "Forwarded connections whose time from SYN to SYN-ACK was taken.");
+  Family handshake_seconds = counter("perigee_flow_handshake_seconds_total", "Sum of those times.");
+  Family first_bytes = counter("perigee_flow_first_bytes_total",
+                               "Forwarded connections whose time from the client's first data to the "
+                               "endpoint's was taken.");
+  Family first_byte_seconds = counter("perigee_flow_first_byte_seconds_total", "Sum of those times.");
+  static const std::vector<telemetry::PathSample> none;
+  for (const telemetry::PathSample& path : snapshot.telemetry ? snapshot.telemetry->paths : none) {
+    const Policy::Endpoint* endpoint = snapshot.policy->endpoint(path.endpoint);
+    const Policy::Link* link = snapshot.policy->link(path.link);
+    if (endpoint == nullptr || (link == nullptr && !path.link.none())) continue;
+    const Labels labels{{"endpoint", endpoint->name},
+                        {"pop", snapshot.policy->pop_of(*endpoint).name},
+                        {"link", link == nullptr ? "" : link->name}};
+    const telemetry::FlowTimesSample& answers = path.of(FlowTiming::handshake);
+    const telemetry::FlowTimesSample& bytes = path.of(FlowTiming::first_byte);
+    handshakes.add(labels, answers.count);
+    handshake_seconds.add(labels, static_cast<double>(answers.sum_ns) / 1e9);
+    first_bytes.add(labels, bytes.count);
+    first_byte_seconds.add(labels, static_cast<double>(bytes.sum_ns) / 1e9);
+  }
+  for (Family* family : {&handshakes, &handshake_seconds, &first_bytes, &first_byte_seconds})
+    family->move_into(families);
 }
 
 bool in_first_tier(const ServiceRoute* route, EndpointId endpoint) {
@@ -328,6 +382,7 @@ std::vector<MetricFamily> metric_families(const Snapshot& snapshot, Instant now)
     links.move_into(families);
     add_endpoints(snapshot, families);
     add_loads(snapshot, now, families);
+    add_paths(snapshot, families);
     add_services(snapshot, families);
   }
   add_dataplane(snapshot, families);

@@ -30,9 +30,16 @@ struct Conditions {
     friend bool operator==(const Window&, const Window&) = default;
   };
 
+  struct FlowTimes {  // of forwarded connections lately (telemetry::kFlowWindow); nearest rank
+    Nanos min{0}, p50{0};
+    std::uint64_t samples = 0;
+    friend bool operator==(const FlowTimes&, const FlowTimes&) = default;
+  };
+
   struct Link {
     telemetry::LinkState state = telemetry::LinkState::unknown;
     std::optional<Window> window;
+    std::optional<FlowTimes> flow_rtt{};  // of handshakes over it with endpoints of its own PoP
     friend bool operator==(const Link&, const Link&) = default;
   };
 
@@ -41,6 +48,7 @@ struct Conditions {
     Instant since;                             // of the verdict
     std::optional<std::uint64_t> flows;        // it has now, as the data plane counts them
     std::optional<Nanos> connection_rtt{};     // least round trip of this host's own connections to it lately
+    std::optional<FlowTimes> first_byte{};     // over all links
     std::vector<std::string> absent_models{};  // that it should have and does not list, by its own names
     std::optional<EngineLoad> load{};          // as its engine said lately; absent: not asked, or it is stale
     friend bool operator==(const Endpoint&, const Endpoint&) = default;

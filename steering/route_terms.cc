@@ -86,6 +86,14 @@ bool disagree(Nanos probes, Nanos connections) {
   return apart > std::max(kLeast, probes / 5);
 }
 
+std::optional<bool> witnesses_disagree(const Policy& policy, const Conditions& conditions, std::size_t link,
+                                       Instant now) {
+  const Cost cost = cost_of(policy, conditions, Way{link, Nanos(0)}, now);
+  const auto flows = conditions.link(link).flow_rtt;
+  if (!cost.known() || !flows || flows->samples < policy.steering.min_samples) return std::nullopt;
+  return disagree(*cost.rtt, flows->p50);
+}
+
 bool link_is_down(const Conditions& conditions, const Way& way) {
   return way.link && conditions.dataplane_alive &&
          conditions.link(*way.link).state == telemetry::LinkState::down;

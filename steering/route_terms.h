@@ -44,6 +44,11 @@ struct Way {
 // %.
 [[nodiscard]] bool disagree(Nanos probes, Nanos connections);
 
+// Whether the two witnesses of a link do, its probes and the handshakes of forwarded connections over it;
+// absent: one of them has too few samples, or may not decide (see cost_of). No decision follows from it.
+[[nodiscard]] std::optional<bool> witnesses_disagree(const Policy& policy, const Conditions& conditions,
+                                                     std::size_t link, Instant now);
+
 [[nodiscard]] bool link_is_down(const Conditions& conditions, const Way& way);
 // Its link, or the PoP at that link's other end.
 [[nodiscard]] bool in_maintenance(const Policy& policy, const Conditions& conditions, const Way& way);

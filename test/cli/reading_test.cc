@@ -28,6 +28,7 @@ Ran ask(std::vector<std::string> words, const std::string& body, const std::stri
 const char* const kLinks = R"({"links": [
   {"name": "syd-mel-a", "pop": "mel", "port": "link0", "vlan": 0, "peer": "172.31.1.2", "state": "up",
    "state_age_s": 192.1, "rtt_ms": {"min": 5.01, "p50": 5.04, "p99": 15.3, "samples": 400},
+   "flow_rtt_ms": {"min": 7.1, "p50": 7.25, "samples": 30}, "witnesses_disagree": true,
    "loss_ratio": 0.0025, "last_sample_age_ms": 9.7},
   {"name": "syd-per", "pop": "per", "port": "link2", "vlan": 7, "peer": "172.31.3.2", "state": "unknown",
    "state_age_s": null, "rtt_ms": null, "loss_ratio": null, "last_sample_age_ms": null}]})";
@@ -35,13 +36,16 @@ const char* const kLinks = R"({"links": [
 TEST(Reading, Links) {
   const Ran ran = ask({"links"}, kLinks, "200 OK", "/api/v1/links");
   EXPECT_EQ(ran.code, kOk) << ran.err;
-  EXPECT_EQ(
-      ran.out,
-      "LINK       POP  STATE    SINCE  MIN ms  P50 ms  P99 ms  SAMPLES   LOSS  LAST ms  PORT   VLAN  PEER\n"
-      "syd-mel-a  mel  up       3m12s   5.010   5.040  15.300      400  0.25%    9.700  link0     0  "
-      "172.31.1.2\n"
-      "syd-per    per  unknown      -       -       -       -        -      -        -  link2     7  "
-      "172.31.3.2\n");
+  EXPECT_EQ(ran.out,
+            "LINK       POP  STATE    SINCE  MIN ms  P50 ms  P99 ms  SAMPLES  FLOWS ms   LOSS  LAST ms  PORT "
+            "  VLAN  "
+            "PEER\n"
+            "syd-mel-a  mel  up       3m12s   5.010   5.040  15.300      400   7.250 !  0.25%    9.700  "
+            "link0     0  "
+            "172.31.1.2\n"
+            "syd-per    per  unknown      -       -       -       -        -         -      -        -  "
+            "link2     7  "
+            "172.31.3.2\n");
 }
 
 TEST(Reading, JsonIsPassedOnAsItCame) {
@@ -53,7 +57,8 @@ TEST(Reading, Endpoints) {
     {"name": "mel-1", "pop": "mel", "address": "10.2.1.1:8000", "health": "healthy", "health_age_s": 60.2,
      "accepts_new": true, "drain": false, "full": false, "flows": 3, "flows_created": 40, "capacity": 64,
      "check": {"outcome": "ok", "detail": "", "connect_rtt_ms": 5.2},
-     "load": {"waiting": 3, "running": null, "kv_usage": 0.25, "age_ms": 140.12}},
+     "load": {"waiting": 3, "running": null, "kv_usage": 0.25, "age_ms": 140.12},
+     "first_byte_ms": {"min": 90.0, "p50": 181.5, "samples": 9}},
     {"name": "mel-2", "health": "dead", "accepts_new": false, "flows": null, "capacity": null,
      "check": {"outcome": "refused", "detail": "10.2.1.2:8000", "connect_rtt_ms": null}},
     {"name": "per-1", "health": "unknown", "drain": true, "check": null}]})",
@@ -62,13 +67,13 @@ TEST(Reading, Endpoints) {
   EXPECT_EQ(
       ran.out,
       "ENDPOINT  POP  ADDRESS        HEALTH   SINCE  NEW FLOWS    FLOWS  CAPACITY  CREATED  CONNECT ms  "
-      "LOAD                                             LAST CHECK\n"
+      "FIRST BYTE ms  LOAD                                             LAST CHECK\n"
       "mel-1     mel  10.2.1.1:8000  healthy  1m00s  yes              3        64       40       5.200  "
-      "3 waiting, - running, KV 25.00%, 140.120 ms old  ok\n"
+      "      181.500  3 waiting, - running, KV 25.00%, 140.120 ms old  ok\n"
       "mel-2     -    -              dead         -  no               -         -        -           -  "
-      "-                                                refused: 10.2.1.2:8000\n"
+      "            -  -                                                refused: 10.2.1.2:8000\n"
       "per-1     -    -              unknown      -  no: drained      -         -        -           -  "
-      "-                                                -\n");
+      "            -  -                                                -\n");
 }
 
 TEST(Reading, WhatTheOperatorRulesOut) {

@@ -68,6 +68,21 @@ TEST(ApiJsonTest, Links) {
   }
 }
 
+TEST(ApiJsonTest, WhatFlowsMet) {
+  using namespace std::chrono_literals;
+  const Snapshot snapshot = snapshot_with_flows(6400us);
+  const json::value links = links_json(snapshot, kNow);
+  const json::value& link = links.at("links").as_array().at(0);
+  EXPECT_EQ(link.at("flow_rtt_ms"), (json::value{{"min", 6.4}, {"p50", 6.464}, {"samples", 3U}}));
+  EXPECT_EQ(link.at("witnesses_disagree"), json::value(true));
+  const json::value endpoints = endpoints_json(snapshot, kNow);
+  EXPECT_EQ(endpoints.at("endpoints").as_array().at(0).at("first_byte_ms"),
+            (json::value{{"min", 128.0}, {"p50", 256.0}, {"samples", 3U}}));
+  EXPECT_EQ(links.at("links").as_array().at(1).at("flow_rtt_ms"), json::value(nullptr));
+  EXPECT_EQ(links.at("links").as_array().at(1).at("witnesses_disagree"), json::value(nullptr));
+  EXPECT_EQ(endpoints.at("endpoints").as_array().at(1).at("first_byte_ms"), json::value(nullptr));
+}
+
 TEST(ApiJsonTest, StaleLinksAreUnknown) {
   const json::value links = links_json(stale_snapshot(), kNow);
   const json::value& link = links.at("links").as_array().at(0);

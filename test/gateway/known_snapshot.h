@@ -88,7 +88,27 @@ inline Snapshot constrained_snapshot() {
   return snapshot;
 }
 
-// The same after the data plane's heart stopped.
+// Known, with three forwarded connections to mel-1 lately: `rtt` and a little to their SYN-ACKs.
+inline Snapshot snapshot_with_flows(Nanos rtt, const char* link = "syd-mel") {
+  using namespace std::chrono_literals;
+  Snapshot snapshot = known_snapshot();
+  telemetry::PathSample path;
+  path.endpoint = id_from_name<EndpointId>("mel-1");
+  path.link = id_from_name<LinkId>(link);
+  path.incarnation = 1;
+  path.times[0] = {40, 200'000'000, {}};
+  path.times[1] = {20, 3'000'000'000, {}};
+  for (std::size_t i = 0; i < 3; ++i) {
+    path.times[0].recent[i] = telemetry::recent_time(kNow - 30s, rtt + 64us * i);
+    path.times[1].recent[i] = telemetry::recent_time(kNow - 30s, 128ms * (3 - i));
+  }
+  path.times[0].recent[9] = telemetry::recent_time(kNow - 70s, 1ms);  // too long ago
+  snapshot.telemetry->paths = {path};
+  snapshot.conditions = conditions_of(*snapshot.policy, &*snapshot.telemetry, snapshot.health, kNow);
+  return snapshot;
+}
+
+// The known one after the data plane's heart stopped.
 inline Snapshot stale_snapshot() {
   Snapshot snapshot = known_snapshot();
   snapshot.conditions = {};

@@ -231,5 +231,45 @@ TEST(MetricsTest, ConnectionsAndProbesThatDisagreeAreTold) {
   EXPECT_EQ(told(8ms, false), least + "0.008\n");
 }
 
+TEST(MetricsTest, WhatForwardedConnectionsMet) {
+  using namespace std::chrono_literals;
+  const std::string text = text_of(snapshot_with_flows(5120us));
+  EXPECT_EQ(lines_with(text, "perigee_link_flow_rtt"),
+            link_line("perigee_link_flow_rtt_window_seconds", "stat=\"min\"", "0.00512") +
+                link_line("perigee_link_flow_rtt_window_seconds", "stat=\"p50\"", "0.005184"));
+  const std::string endpoint = R"({endpoint="mel-1",pop="mel",)";
+  EXPECT_EQ(lines_with(text, "first_byte_window"),
+            "perigee_endpoint_first_byte_window_seconds" + endpoint + "stat=\"min\"} 0.128\n" +
+                "perigee_endpoint_first_byte_window_seconds" + endpoint + "stat=\"p50\"} 0.256\n");
+  EXPECT_EQ(lines_with(text, "perigee_flow_"),
+            "perigee_flow_handshakes_total" + endpoint + "link=\"syd-mel\"} 40\n" +
+                "perigee_flow_handshake_seconds_total" + endpoint + "link=\"syd-mel\"} 0.2\n" +
+                "perigee_flow_first_bytes_total" + endpoint + "link=\"syd-mel\"} 20\n" +
+                "perigee_flow_first_byte_seconds_total" + endpoint + "link=\"syd-mel\"} 3\n");
+  const std::string unknown = text_of(known_snapshot());
+  for (const char* absent : {"perigee_link_flow_rtt", "first_byte", "perigee_flow_", "perigee_link_rtt_dis"})
+    EXPECT_EQ(lines_with(unknown, absent), "");
+  // Beyond its PoP a link's probes say nothing.
+  EXPECT_EQ(lines_with(text_of(snapshot_with_flows(5120us, "syd-per")), "perigee_link_flow_rtt"), "");
+}
+
+TEST(MetricsTest, FlowsAndProbesThatDisagreeAreTold) {
+  using namespace std::chrono_literals;
+  const auto told = [](const Snapshot& snapshot, Instant now = kNow) {
+    return lines_with(text_of(snapshot, now), "perigee_link_rtt_disagreement");
+  };
+  EXPECT_EQ(told(snapshot_with_flows(5ms)), link_line("perigee_link_rtt_disagreement", "", "0"))
+      << "the probes say 4.5 ms";
+  EXPECT_EQ(told(snapshot_with_flows(6ms)), link_line("perigee_link_rtt_disagreement", "", "1"));
+  EXPECT_EQ(told(snapshot_with_flows(1ms)), link_line("perigee_link_rtt_disagreement", "", "1"));
+  EXPECT_EQ(told(snapshot_with_flows(6ms), kNow + 31s), "") << "the probes' window is stale";
+  Snapshot few = snapshot_with_flows(6ms);
+  few.conditions.links[0].flow_rtt->samples = 2;
+  EXPECT_EQ(told(few), "") << "fewer than min_samples";
+  Snapshot lost = snapshot_with_flows(6ms);
+  lost.conditions = conditions_of(*lost.policy, &*lost.telemetry, lost.health, kNow + 2s);
+  EXPECT_EQ(told(lost), "") << "the data plane is gone";
+}
+
 }  // namespace
 }  // namespace perigee::gateway::test
