@@ -78,7 +78,8 @@ void print_simulation(const ScenarioResults& results, std::ostream& out) {
   for (const ScenarioResult& scenario : results) {
     out << scenario.name << ": " << scenario.summary << "\n"
         << "floor " << times(scenario.floor)
-        << " ms (p50 / p95 / p99); best simple rule: " << name_of_best(scenario) << "\n";
+        << " ms (p50 / p95 / p99); best simple rule: " << name_of_best(scenario)
+        << "; changes of first tiers: " << changes_of(scenario) << " a run\n";
     TextTable table({{"RULE"},
                      {"P50 MS", true},
                      {"P95 MS", true},

@@ -31,7 +31,8 @@ class Line {
     return {file + ":" + std::to_string(number_) + ":" + std::to_string(begin_ + offset + 1), what};
   }
   [[nodiscard]] Error wrong_after(const std::string& file, const std::string& what) const {
-    return {file + ":" + std::to_string(number_) + ":" + std::to_string(next_), what};
+    return {file + ":" + std::to_string(number_) + ":" + std::to_string(std::min(next_, text_.size()) + 1),
+            what};
   }
 
  private:

@@ -178,12 +178,14 @@ void World::answer_poll(const Event& event) {
 
 void World::emit(const Emission& emission) {
   if (emission.kind == Emission::Kind::dropped) return;  // its gateway gave it up before
-  const Request& request = requests_[emission.request];
+  Request& request = requests_[emission.request];
   const std::uint16_t gateway = arrivals_[emission.request].gateway;
   const bool first = emission.kind == Emission::Kind::first;
   Instant at = link(gateway, request.what.endpoint)
                    .deliver(emission.at, chance(emission.request, first ? 1 : 2), scenario_.timeout);
   if (at.never()) at = emission.at + scenario_.timeout;  // the connection is given up
+  if (first) request.first_at = at;
+  at = std::max(at, request.first_at);
   events_.add({at, 0, emission.request, gateway, request.what.endpoint,
                first ? Event::Kind::first_event : Event::Kind::ended});
 }
@@ -200,9 +202,6 @@ void World::first_event(const Event& event) {
 
 void World::end(const Event& event) {
   Request& request = requests_[event.request];
-  if (request.state == State::waiting) {  // a first event that was lost comes with the end
-    first_event(event);
-  }
   if (request.state != State::answered) return;
   Gateway& gateway = gateways_[event.gateway];
   request.state = State::ended;

@@ -49,6 +49,7 @@ class World {
   struct Request {
     Dispatched what;
     State state = State::ended;
+    Instant first_at;  // its first token reaches the gateway; nothing overtakes it on its connection
   };
   struct Gateway {
     Knowledge known;
