@@ -86,6 +86,7 @@ json::object endpoint_json(const Snapshot& snapshot, std::size_t index, Instant 
           {"maintenance", maintenance_json(snapshot, "endpoint", endpoint.name)},
           {"cost_tier", endpoint.cost_tier},
           {"full", route.full},
+          {"halved", route.halved},
           {"reset_established", route.reset_established},
           {"check", check_json(endpoint, health, now)},
           {"absent_models",
@@ -145,6 +146,8 @@ void add_route(json::object& out, const Snapshot& snapshot, const ServiceRoute& 
   out["active"] = route.tiers.empty() ? json::array() : tier_json(policy, route.tiers.front());
   out["tiers"] = std::move(tiers);
   out["excluded"] = std::move(excluded);
+  out["healthy_ratio"] = route.healthy;
+  out["panic"] = route.panic;
   out["changed_age_s"] = age_seconds(route.ranking.changed_at, now);
 }
 
@@ -294,6 +297,8 @@ json::value explanation_json(const Snapshot& snapshot, const Explanation& explan
         {"link", name_or_null(candidate.link)},
         {"tier", candidate.tier ? json::value(*candidate.tier) : json::value(nullptr)},
         {"cost_ms", cost_json(candidate.cost, candidate.link.empty())},
+        {"damped_ms", milliseconds_or_null(candidate.damped)},
+        {"flap_penalty", candidate.flap_penalty},
         {"weight", candidate.weight},
         {"share", candidate.share},
         {"probability", candidate.probability ? json::value(*candidate.probability) : json::value(nullptr)},

@@ -52,6 +52,14 @@ void add_flow_times(const Policy& policy, const telemetry::Snapshot& telemetry, 
     conditions.endpoints[i].first_byte = flow_times(endpoints[i]);
 }
 
+// After this long without a look at the ports a link may seem dead that lives.
+Nanos shortest_silence(const Policy& policy) {
+  Nanos least = Policy::Probe{}.interval * Policy::Probe{}.detect;
+  for (const Policy::Link& link : policy.links)
+    least = std::min(least, link.probe.interval * link.probe.detect);
+  return least;
+}
+
 }  // namespace
 
 Conditions conditions_of(const Policy& policy, const telemetry::Snapshot* telemetry,
@@ -62,12 +70,16 @@ Conditions conditions_of(const Policy& policy, const telemetry::Snapshot* teleme
   for (std::size_t i = 0; i < policy.endpoints.size() && i < health.size(); ++i) {
     conditions.endpoints[i].health = health[i].state.verdict;
     conditions.endpoints[i].since = health[i].state.since;
+    conditions.endpoints[i].passed_at = health[i].state.passed_at;
+    conditions.endpoints[i].failing_since = health[i].state.failing_since;
     conditions.endpoints[i].connection_rtt = health[i].connection_rtt;
     conditions.endpoints[i].load = health[i].load.load;
     conditions.endpoints[i].absent_models = health[i].absent_models.value_or(std::vector<std::string>());
   }
   conditions.links.resize(policy.links.size());
   if (!conditions.dataplane_alive) return conditions;
+  conditions.dataplane_stalled =
+      telemetry->workers.poll_gap_last_ns > static_cast<std::uint64_t>(shortest_silence(policy).count());
   for (std::size_t i = 0; i < policy.links.size(); ++i) {
     const telemetry::LinkSample* sample = telemetry->link(policy.links[i].id);
     if (sample == nullptr) continue;
@@ -200,10 +212,12 @@ void ControlLoop::read_telemetry(Instant now) {
 }
 
 void ControlLoop::decide(Instant now) {
-  const auto before =
-      std::exchange(route_, std::make_shared<const Route>(route(*policy_, conditions_, *route_, now)));
+  const std::shared_ptr<const Route> before = std::move(route_);
+  route_ = std::make_shared<const Route>(route(*policy_, conditions_, *before, now));
   record_maintenance(before->maintenance);
   record_switches();
+  for (const RouteEvent& event : route_events(*policy_, *before, *route_))
+    log_->write(event.level, event.name, event.fields);
 }
 
 void ControlLoop::record_maintenance(const std::vector<UnderMaintenance>& before) {

@@ -3,6 +3,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <random>
 #include <utility>
 
 #include "gateway/spawned.h"
@@ -64,7 +65,11 @@ bool ControlService::start() {
 }
 
 asio::awaitable<void> ControlService::tick_forever() {
-  auto due = std::chrono::steady_clock::now();
+  // A phase of its own, so that gateways that were started together do not move together.
+  std::uniform_real_distribution<double> phase(0, 1);
+  std::random_device random;
+  auto due = std::chrono::steady_clock::now() +
+             std::chrono::duration_cast<Nanos>(loop_.policy()->steering.tick * (phase(random) - 1));
   while (true) {
     due += loop_.policy()->steering.tick;
     const auto now = std::chrono::steady_clock::now();

@@ -9,6 +9,7 @@
 #include "gateway/json_units.h"
 #include "gateway/routed_pools.h"
 #include "perigee_version.h"
+#include "steering/damping.h"
 #include "steering/route_terms.h"
 
 namespace perigee::gateway {
@@ -295,6 +296,10 @@ struct ServiceFamilies {
                         "1 for the endpoints that new flows or requests go to, 0 for the others.");
   Family switches =
       counter("perigee_service_switches_total", "Changes of where new flows or requests go, by reason.");
+  Family healthy = gauge("perigee_service_healthy_ratio",
+                         "Healthy share of the endpoints that are as near as those in use, or nearer.");
+  Family panic = gauge("perigee_service_panic",
+                       "1 while that share is below steering.capacity.panic and all that may serve does.");
 
   void add(const Snapshot& snapshot, const Labels& labels, ServiceId id, const ServiceRoute* route,
            const std::vector<std::size_t>& endpoints) {
@@ -303,6 +308,8 @@ struct ServiceFamilies {
       active.add(with(with(labels, "endpoint", endpoint.name), "pop", snapshot.policy->pop_of(endpoint).name),
                  in_first_tier(route, endpoint.id) ? 1.0 : 0.0);
     }
+    healthy.add(labels, route == nullptr ? 1.0 : route->healthy);
+    panic.add(labels, route != nullptr && route->panic ? 1.0 : 0.0);
     const auto counts = snapshot.switches.find(id);
     for (std::size_t i = 0; i < std::tuple_size_v<SwitchCounts>; ++i) {
       switches.add(with(labels, "reason", name_of(static_cast<SwitchReason>(i))),
@@ -325,6 +332,28 @@ void add_services(const Snapshot& snapshot, std::vector<MetricFamily>& families)
   }
   services.active.move_into(families);
   services.switches.move_into(families);
+  services.healthy.move_into(families);
+  services.panic.move_into(families);
+}
+
+void add_steering(const Snapshot& snapshot, Instant now, std::vector<MetricFamily>& families) {
+  Family frozen = gauge("perigee_steering_frozen",
+                        "1 while everything fails at once and what is measured decides nothing, by reason.");
+  Family flaps = gauge("perigee_link_flap_penalty",
+                       "How often the link to its PoP left of late: each time counts 1 and fades.");
+  const Route empty;
+  const Route& route = snapshot.route ? *snapshot.route : empty;
+  for (const Frozen reason : {Frozen::checks, Frozen::dataplane})
+    frozen.add({{"reason", name_of(reason)}}, route.frozen == reason ? 1.0 : 0.0);
+  for (const Policy::Link& link : snapshot.policy->links) {
+    const Policy::Pop& pop = snapshot.policy->pop_of(link);
+    const PopRoute* to = route.pop(pop.id);
+    const RankedPath* path = to == nullptr ? nullptr : to->ranking.find({pop.id, link.id});
+    flaps.add({{"src_pop", snapshot.policy->here().name}, {"dst_pop", pop.name}, {"link", link.name}},
+              path == nullptr ? 0.0 : flap_penalty(*path, snapshot.policy->steering, now));
+  }
+  frozen.move_into(families);
+  flaps.move_into(families);
 }
 
 void add_dataplane(const Snapshot& snapshot, std::vector<MetricFamily>& families) {
@@ -384,6 +413,7 @@ std::vector<MetricFamily> metric_families(const Snapshot& snapshot, Instant now)
     add_loads(snapshot, now, families);
     add_paths(snapshot, families);
     add_services(snapshot, families);
+    add_steering(snapshot, now, families);
   }
   add_dataplane(snapshot, families);
   add_gateway(snapshot, families);

@@ -69,4 +69,24 @@ json::object switch_fields(const Policy& policy, const Route& route, const Switc
   return fields;
 }
 
+std::vector<RouteEvent> route_events(const Policy& policy, const Route& before, const Route& after) {
+  std::vector<RouteEvent> events;
+  if (before.frozen != after.frozen) {
+    if (after.frozen == Frozen::no)
+      events.push_back({LogLevel::info, "steering_thawed", {{"was", name_of(before.frozen)}}});
+    else
+      events.push_back({LogLevel::error, "steering_frozen", {{"reason", name_of(after.frozen)}}});
+  }
+  const auto compare = [&](const ServiceRoute& now, const ServiceRoute* old) {
+    if (now.panic == (old != nullptr && old->panic)) return;
+    json::object fields = names_of(policy, now.id);
+    fields["healthy_ratio"] = now.healthy;
+    events.push_back({now.panic ? LogLevel::error : LogLevel::info,
+                      now.panic ? "service_panic" : "service_panic_over", std::move(fields)});
+  };
+  for (const ServiceRoute& service : after.services) compare(service, before.service(service.id));
+  for (const ServiceRoute& pool : after.pools) compare(pool, before.pool(pool.id));
+  return events;
+}
+
 }  // namespace perigee::gateway

@@ -45,9 +45,11 @@ struct Conditions {
 
   struct Endpoint {
     Health health = Health::unknown;
-    Instant since;                             // of the verdict
-    std::optional<std::uint64_t> flows;        // it has now, as the data plane counts them
-    std::optional<Nanos> connection_rtt{};     // least round trip of this host's own connections to it lately
+    Instant since;                          // of the verdict
+    std::optional<std::uint64_t> flows;     // it has now, as the data plane counts them
+    std::optional<Nanos> connection_rtt{};  // least round trip of this host's own connections to it lately
+    Instant passed_at{};                    // when a check passed last; never: none did
+    Instant failing_since{};  // when the first failed of those that fail in a row; never: the last one passed
     std::optional<FlowTimes> first_byte{};     // over all links
     std::vector<std::string> absent_models{};  // that it should have and does not list, by its own names
     std::optional<EngineLoad> load{};          // as its engine said lately; absent: not asked, or it is stale
@@ -59,6 +61,7 @@ struct Conditions {
   bool dataplane_alive = false;
   // The time of day, for what the operator has set a time for. Unknown: no maintenance, and no pin.
   std::optional<WallTime> wall{};
+  bool dataplane_stalled = false;  // it did not look at its ports for longer than silence on a link may last
   std::vector<Link> links;
   std::vector<Endpoint> endpoints;
 

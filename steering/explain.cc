@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <map>
 
 #include "contract/rendezvous.h"
+#include "steering/damping.h"
 #include "steering/route_terms.h"
+#include "steering/text_units.h"
 #include "steering/wall_time.h"
 #include "steering/yaml_reader.h"
 
@@ -62,9 +65,10 @@ class Explainer {
         explained.weight = candidate.weight;
         explained.share = total > 0 ? candidate.weight / total : 0;
         if (subject_.forwarded) explained.probability = tier == 0 ? explained.share : 0;
-        explained.verdict = tier == 0 ? std::string("serves ") + subject_.what + ": " +
-                                            cost_text(explained.cost) + after_opening(candidate)
-                                      : why_behind(explained);
+        explained.verdict = tier == 0
+                                ? std::string("serves ") + subject_.what + ": " + cost_text(explained.cost) +
+                                      why_spilled(explained) + after_opening(candidate)
+                                : why_behind(explained);
         out.push_back(std::move(explained));
       }
     }
@@ -118,7 +122,11 @@ class Explainer {
       out.weight = known->weight;
     }
     if (const Policy::Link* known = policy_.link(link)) out.link = known->name;
-    if (const RankedPath* path = ranked(endpoint, link)) out.cost = path->cost;
+    if (const RankedPath* path = ranked(endpoint, link)) {
+      out.cost = path->cost;
+      out.damped = path->damped;
+      out.flap_penalty = flap_penalty(*path, policy_.steering, now_);
+    }
     return out;
   }
 
@@ -131,30 +139,64 @@ class Explainer {
            ", which a service before this one prefers";
   }
 
+  // Why a candidate whose path is not of the first tier serves all the same.
+  [[nodiscard]] std::string why_spilled(const ExplainedCandidate& candidate) const {
+    const RankedPath* path = ranked(policy_.endpoint(candidate.endpoint)->id, link_id(candidate));
+    if (path == nullptr || path->active || !subject_.forwarded) return "";
+    return "; it helps out, as only " + percent_text(std::round(chosen_->healthy * 100) / 100) +
+           " of what is nearer is healthy" + (chosen_->panic ? ": panic" : "");
+  }
+
   // Why a usable candidate is not in the first tier.
   [[nodiscard]] std::string why_behind(const ExplainedCandidate& candidate) const {
-    const RankedPath& first = chosen_->ranking.paths.front();
     const RankedPath* path = ranked(policy_.endpoint(candidate.endpoint)->id, link_id(candidate));
-    const Policy::Steering& law = policy_.steering;
+    const std::vector<RankedPath>& paths = chosen_->ranking.paths;
+    const auto same_pop = std::find_if(paths.begin(), paths.end(), [&](const RankedPath& other) {
+      return other.active && path != nullptr && other.path.pop == path->path.pop;
+    });
+    const RankedPath& rival = same_pop != paths.end() ? *same_pop : paths.front();
     std::string out = "stands by: " + cost_text(candidate.cost);
     if (!candidate.cost.known()) return out + "; unknown costs come last";
-    if (!first.cost.known())
+    if (!rival.cost.known())
       return out + "; the path in use is not measured now and keeps its place for a while";
+    const Policy::Steering& law = policy_.steering;
     const Nanos ours = candidate.cost.total();
-    const Nanos theirs = first.cost.total();
-    if (ours >= theirs) return out + "; " + ms_text(ours - theirs) + " more than the path in use";
-    out += "; " + ms_text(theirs - ours) + " less than the path in use, ";
-    const Nanos needed = std::max(
-        law.hysteresis_absolute,
-        Nanos(static_cast<std::int64_t>(static_cast<double>(theirs.count()) * law.hysteresis_relative)));
-    if (theirs - ours <= needed) return out + "but to switch it must be " + ms_text(needed) + " less";
-    if (path != nullptr && !path->usable_since.never() && now_ - path->usable_since < law.hold)
-      return out + "but it came back only " + ms_text(now_ - path->usable_since) + " ago (hold " +
-             text_of(law.hold) + ")";
+    const Nanos theirs = rival.cost.total();
+    const bool shares = same_pop == paths.end() && ours <= enter_limit(theirs, law);
+    if (ours >= theirs && !shares) return out + "; " + ms_text(ours - theirs) + " more than the path in use";
+    out += ours >= theirs ? "; near enough to the path in use to share with it, "
+                          : "; " + ms_text(theirs - ours) + " less than the path in use, ";
+    const Nanos needed =
+        theirs - std::min(theirs - law.hysteresis_absolute,
+                          Nanos(static_cast<std::int64_t>(static_cast<double>(theirs.count()) *
+                                                          (1 - law.hysteresis_relative))));
+    if (!shares && !beats(ours, theirs, law))
+      return out + "but to switch it must be " + ms_text(needed) + " less";
+    return out + (path == nullptr ? "" : what_it_waits_for(*path));
+  }
+
+  // Of a path that is good enough.
+  [[nodiscard]] std::string what_it_waits_for(const RankedPath& path) const {
+    const Policy::Steering& law = policy_.steering;
+    const Nanos wait = flap_wait(path, law, now_);
+    const std::string flaps = wait == Nanos(0) ? ""
+                                               : ", and " + text_of(rounded(wait)) + " as it left " +
+                                                     flap_text(path) + " times of late";
+    if (!path.usable_since.never() && !ready(path, law, now_))
+      return "but it came back only " + ms_text(now_ - path.usable_since) + " ago (hold " +
+             text_of(law.hold) + flaps + ")";
+    if (!path.better_since.never() && path.damped)
+      return "but counts as " + ms_text(*path.damped) + " until that has lasted (half of the way each " +
+             text_of(law.good_news) + ")";
     if (!chosen_->ranking.changed_at.never() && now_ - chosen_->ranking.changed_at < law.hold)
-      return out + "but the last switch was only " + ms_text(now_ - chosen_->ranking.changed_at) +
-             " ago (hold " + text_of(law.hold) + ")";
-    return out + "but not yet in " + std::to_string(law.dwell) + " evaluations in a row";
+      return "but the last switch was only " + ms_text(now_ - chosen_->ranking.changed_at) + " ago (hold " +
+             text_of(law.hold) + ")";
+    return "but not yet in " + std::to_string(law.dwell) + " evaluations in a row" + flaps;
+  }
+
+  static Nanos rounded(Nanos time) { return std::chrono::round<std::chrono::seconds>(time); }
+  [[nodiscard]] std::string flap_text(const RankedPath& path) const {
+    return ratio_text(std::round(flap_penalty(path, policy_.steering, now_) * 10) / 10);
   }
 
   [[nodiscard]] LinkId link_id(const ExplainedCandidate& candidate) const {

@@ -22,6 +22,8 @@ struct ExplainedCandidate {
   std::string link;                 // empty: in this PoP
   std::optional<std::size_t> tier;  // 0 is served first; absent: excluded
   Cost cost;
+  std::optional<Nanos> damped;  // what it counts as in the order; absent: unknown
+  double flap_penalty = 0;      // how often its path left of late
   std::uint32_t weight = 0;
   double share = 0;  // of new flows while the tiers before are gone: weight within the tier; 0 when excluded
   // That a new flow of a client that is not known goes here now: its share of the first tier, 0 behind it.

@@ -35,6 +35,8 @@ HealthState observe(const HealthState& state, CheckOutcome outcome, const Policy
   next.passes = passed ? one_more(state.passes) : 0;
   next.failures = passed ? 0 : one_more(state.failures);
   next.connect_failures = connected ? 0 : one_more(state.connect_failures);
+  if (passed) next.passed_at = now;
+  next.failing_since = passed ? Instant{} : state.failing_since.never() ? now : state.failing_since;
   next.verdict = verdict_of(next, law);
   if (next.verdict != state.verdict) next.since = now;
   return next;

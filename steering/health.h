@@ -31,6 +31,8 @@ struct HealthState {
   std::uint32_t passes = 0;            // in a row
   std::uint32_t failures = 0;          // in a row
   std::uint32_t connect_failures = 0;  // in a row, of the last kinds
+  Instant passed_at;                   // the last time; never: it did not
+  Instant failing_since;               // the first of those in a row; never: the last one passed
   friend bool operator==(const HealthState&, const HealthState&) = default;
 };
 

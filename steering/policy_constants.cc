@@ -26,6 +26,20 @@ void read_steering(Map& root, Policy::Steering& steering) {
   read_threshold(map, "band", steering.band_relative, steering.band_absolute);
   map.integer<std::uint32_t>("dwell", steering.dwell, 1, 1000);
   map.duration("hold", steering.hold, Nanos(0), 1h);
+  map.ratio("band_enter", steering.band_enter, 1, 10);
+  map.ratio("band_leave", steering.band_leave, 1, 10);
+  map.duration("good_news", steering.good_news, Nanos(0), 10min);
+  if (const auto flap = map.child("flap")) {
+    Map inner(*flap, root.report());
+    inner.duration("half_life", steering.flap_half_life, 1s, 24h);
+    inner.duration("max_wait", steering.flap_max_wait, Nanos(0), 24h);
+  }
+  if (const auto capacity = map.child("capacity")) {
+    Map inner(*capacity, root.report());
+    inner.percent("fill", steering.capacity_fill, 0.1, 1);
+    inner.ratio("overprovision", steering.overprovision, 1, 100);
+    inner.percent("panic", steering.panic, 0, 1);
+  }
   map.integer<std::uint32_t>("min_samples", steering.min_samples, 1, 100'000);
   if (const auto loss = map.child("loss")) {
     Map inner(*loss, root.report());
@@ -35,6 +49,8 @@ void read_steering(Map& root, Policy::Steering& steering) {
   if (steering.band_relative > steering.hysteresis_relative)
     map.report().add(map.path("band.relative"),
                      "is wider than hysteresis.relative; a band is at most as wide");
+  if (steering.band_leave <= steering.band_enter)
+    map.report().add(map.path("band_leave"), "is not above band_enter; a path would join and leave by turns");
   if (steering.band_absolute > steering.hysteresis_absolute)
     map.report().add(map.path("band.absolute"),
                      "is wider than hysteresis.absolute; a band is at most as wide");

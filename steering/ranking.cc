@@ -1,15 +1,29 @@
 #include "steering/ranking.h"
 
 #include <algorithm>
-#include <map>
+
+#include "steering/damping.h"
 
 namespace perigee {
 namespace {
 
-constexpr int kGraceWindows = 3;  // a cost older than this many windows is unknown
-
-Nanos share_of(Nanos cost, double ratio) {
-  return Nanos(static_cast<std::int64_t>(static_cast<double>(cost.count()) * ratio));
+// The usable paths by tiers, as indexes (Ranking::tiers).
+std::vector<std::vector<std::size_t>> grouped(const std::vector<RankedPath>& paths,
+                                              const Policy::Steering& law) {
+  std::vector<std::vector<std::size_t>> out;
+  std::optional<Nanos> head;  // the cost the last tier began with; absent: nothing joins it
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const RankedPath& path = paths[i];
+    if (path.usable != Usable::yes) continue;
+    const auto of_pop = [&](std::size_t other) { return paths[other].path.pop == path.path.pop; };
+    const bool joins = path.active ? !out.empty()
+                                   : head && path.damped && *path.damped <= enter_limit(*head, law) &&
+                                         std::none_of(out.back().begin(), out.back().end(), of_pop);
+    if (!joins) out.emplace_back();
+    if (!joins && !path.active) head = path.damped;
+    out.back().push_back(i);
+  }
+  return out;
 }
 
 // One evaluation: the paths with their memory, and the law applied to them.
@@ -34,6 +48,7 @@ class Evaluation {
     else
       steer();
     lead_with_active();
+    share();
     RankingStep step{{}, change()};
     if (step.change != RankingChange::none && next_.settled) next_.changed_at = now_;
     if (next_.settled && !previous_.settled) next_.changed_at = now_;
@@ -49,8 +64,10 @@ class Evaluation {
   void activate_best();
   void steer();
   void weigh();
+  void count(RankedPath& path, bool wanted);
   void apply_mature();
   void lead_with_active();
+  void share();
   [[nodiscard]] RankingChange change() const;
 
   // Nothing is measured now and nothing was for long (the data plane is down, or the gateway just started):
@@ -65,30 +82,48 @@ class Evaluation {
   }
   // What decisions compare; absent: unknown.
   [[nodiscard]] std::optional<Nanos> value(const RankedPath& path) const {
-    if (path.cost.known()) return path.cost.total();
     return in_grace(path) ? path.damped : std::nullopt;
   }
+  // Of a path with a value: the least and the most it costs by the measured and the damped cost.
+  [[nodiscard]] static Nanos low(const RankedPath& path) {
+    return path.cost.known() ? std::min(path.cost.total(), *path.damped) : *path.damped;
+  }
+  [[nodiscard]] static Nanos high(const RankedPath& path) {
+    return path.cost.known() ? std::max(path.cost.total(), *path.damped) : *path.damped;
+  }
   [[nodiscard]] bool better(const RankedPath& challenger, const RankedPath& incumbent) const {
-    const std::optional<Nanos> ours = value(challenger);
-    const std::optional<Nanos> theirs = value(incumbent);
-    if (!ours) return false;
-    if (!theirs) return !in_grace(incumbent);
-    return *ours < *theirs - share_of(*theirs, law_.hysteresis_relative) &&
-           *ours < *theirs - law_.hysteresis_absolute;
+    return value(challenger) && (!value(incumbent) || beats(high(challenger), low(incumbent), law_));
   }
-  [[nodiscard]] bool ties(Nanos cost, Nanos with) const {
-    const Nanos band = std::max(law_.band_absolute, share_of(with, law_.band_relative));
-    return cost <= with + band && cost >= with - band;
+  [[nodiscard]] bool ready(const RankedPath& path) const { return perigee::ready(path, law_, now_); }
+  // Evaluations in a row after which what is wanted of the path is done. One that came back has waited
+  // already.
+  [[nodiscard]] std::uint32_t enough(const RankedPath& path) const {
+    if (policy_changed_) return 1;
+    if (path.active || !path.usable_since.never()) return law_.dwell;
+    return law_.dwell + static_cast<std::uint32_t>(flap_wait(path, law_, now_) / law_.tick);
   }
-  // May take traffic up: not one that came back only just now.
-  [[nodiscard]] bool ready(const RankedPath& path) const {
-    return path.usable == Usable::yes && (path.usable_since.never() || now_ - path.usable_since >= law_.hold);
+  // It may become active. While good news still comes in, only in place of all that are: or it would join
+  // them now and drive them out later.
+  [[nodiscard]] bool may_join(const RankedPath& path) const {
+    if (path.active || !ready(path)) return false;
+    return path.better_since.never() ||
+           std::all_of(next_.paths.begin(), next_.paths.end(), [&](const RankedPath& other) {
+             return !other.active || !value(other) || low(other) > leave_limit(high(path), law_) ||
+                    (other.path.pop == path.path.pop && better(path, other));
+           });
   }
-  // The ready or active path of least known cost.
-  [[nodiscard]] const RankedPath* best() const;
-  [[nodiscard]] bool active_at(PopId pop) const {
-    return std::any_of(next_.paths.begin(), next_.paths.end(),
-                       [&](const RankedPath& path) { return path.active && path.path.pop == pop; });
+  // It is or could soon be active: others are measured by it.
+  [[nodiscard]] bool counts(const RankedPath& path) const {
+    return path.active || (may_join(path) && path.dwell + law_.dwell >= enough(path));
+  }
+  template <class Which>
+  [[nodiscard]] const RankedPath* least(Which which) const;
+  // The active path of the PoP; null: none.
+  [[nodiscard]] const RankedPath* active_at(PopId pop) const {
+    const auto found = std::find_if(next_.paths.begin(), next_.paths.end(), [&](const RankedPath& path) {
+      return path.active && path.path.pop == pop;
+    });
+    return found == next_.paths.end() ? nullptr : &*found;
   }
   [[nodiscard]] bool any_active() const {
     return std::any_of(next_.paths.begin(), next_.paths.end(), [](const RankedPath& p) { return p.active; });
@@ -105,20 +140,26 @@ class Evaluation {
 
 // The paths of `inputs` with what was known of them: old ones in their old order, then new ones.
 void Evaluation::remember(const std::vector<PathInput>& inputs) {
-  std::map<Path, const PathInput*> wanted;
-  for (const PathInput& input : inputs) wanted.emplace(input.path, &input);
+  std::vector<const PathInput*> wanted;
+  wanted.reserve(inputs.size());
+  for (const PathInput& input : inputs) wanted.push_back(&input);
+  next_.paths.reserve(inputs.size());
   for (const RankedPath& old : previous_.paths) {
-    const auto input = wanted.find(old.path);
+    const auto input = std::find_if(wanted.begin(), wanted.end(), [&](const PathInput* other) {
+      return other != nullptr && other->path == old.path;
+    });
     if (input == wanted.end()) {
       policy_changed_ = true;
       continue;
     }
-    next_.paths.push_back(remember_one(*input->second, &old));
-    wanted.erase(input);
+    next_.paths.push_back(remember_one(**input, &old));
+    *input = nullptr;
   }
-  if (!first_ && !wanted.empty()) policy_changed_ = true;
-  for (const PathInput& input : inputs)
-    if (wanted.contains(input.path)) next_.paths.push_back(remember_one(input, nullptr));
+  for (const PathInput* input : wanted) {
+    if (input == nullptr) continue;
+    policy_changed_ = policy_changed_ || !first_;
+    next_.paths.push_back(remember_one(*input, nullptr));
+  }
 }
 
 RankedPath Evaluation::remember_one(const PathInput& input, const RankedPath* old) {
@@ -130,37 +171,31 @@ RankedPath Evaluation::remember_one(const PathInput& input, const RankedPath* ol
   const bool stood_aside = path.usable == Usable::cost_tier;  // it was good all the time
   if (terms_changed || operators_word) policy_changed_ = true;
   path.path = input.path;
-  path.cost = input.cost;
   path.usable = input.usable;
   if (path.usable != Usable::yes) {
+    if (old != nullptr && was_usable && previous_.settled && path.usable <= Usable::unhealthy)
+      add_flap(path, law_, now_);
     path.active = false;
     path.dwell = 0;
     path.usable_since = {};
   } else if (old != nullptr && !was_usable && !operators_word && !stood_aside) {
     path.usable_since = now_;
   }
-  if (path.cost.known()) {
-    const Nanos total = path.cost.total();
-    const bool settled = previous_.settled && path.damped && !terms_changed;
-    const Nanos threshold = std::max(law_.hysteresis_absolute,
-                                     share_of(path.damped.value_or(Nanos(0)), law_.hysteresis_relative));
-    if (!settled || total > *path.damped + threshold || total < *path.damped - threshold) path.damped = total;
-    path.known_at = now_;
-  }
+  take_cost(path, input.cost, !previous_.settled || terms_changed, law_, now_);
   return path;
 }
 
 // Usable before not, known before unknown, then by damped cost; equal ones stay as they were.
 void Evaluation::order() {
   for (RankedPath& path : next_.paths)
-    if (!in_grace(path)) path.damped.reset();
+    if (path.usable == Usable::yes && !in_grace(path)) path.damped.reset();
   const bool by_fixed_terms = first_ || policy_changed_;
   std::stable_sort(next_.paths.begin(), next_.paths.end(), [&](const RankedPath& a, const RankedPath& b) {
     if ((a.usable == Usable::yes) != (b.usable == Usable::yes)) return a.usable == Usable::yes;
-    const bool a_known = value(a).has_value();
-    const bool b_known = value(b).has_value();
-    if (a_known != b_known) return a_known;
-    if (a_known) return *a.damped < *b.damped;
+    const std::optional<Nanos> ours = value(a);
+    const std::optional<Nanos> theirs = value(b);
+    if (ours.has_value() != theirs.has_value()) return ours.has_value();
+    if (ours) return *ours < *theirs;
     return by_fixed_terms && a.cost.fixed() < b.cost.fixed();
   });
 }
@@ -178,32 +213,33 @@ void Evaluation::settle() {
   if (any && (next_.measured >= law_.dwell || waited)) next_.settled = true;
 }
 
-const RankedPath* Evaluation::best() const {
+// The path of least known cost among those of `which`.
+template <class Which>
+const RankedPath* Evaluation::least(Which which) const {
   const RankedPath* found = nullptr;
-  for (const RankedPath& path : next_.paths) {
-    if (!(path.active || ready(path)) || !value(path)) continue;
-    if (found == nullptr || *value(path) < *value(*found)) found = &path;
-  }
+  for (const RankedPath& path : next_.paths)
+    if (value(path) && which(path) && (found == nullptr || *value(path) < *value(*found))) found = &path;
   return found;
 }
 
-// Free choice: the best path and those of other PoPs that tie with it; the first usable one when nothing is
+// Free choice: the best path and those of other PoPs within its band; the first usable one when nothing is
 // known.
 void Evaluation::activate_best() {
   for (RankedPath& path : next_.paths) {
     path.active = false;
     path.dwell = 0;
   }
-  const RankedPath* found = best();
+  const RankedPath* found = least([&](const RankedPath& path) { return ready(path); });
   if (found == nullptr)  // nothing is both known and ready
     for (const RankedPath& path : next_.paths)
       if (path.usable == Usable::yes && (found == nullptr || (!value(*found) && value(path)))) found = &path;
   if (found == nullptr) return;
-  const std::optional<Nanos> least = value(*found);
   next_.paths[static_cast<std::size_t>(found - next_.paths.data())].active = true;
-  if (!least) return;
-  for (RankedPath& path : next_.paths)
-    if (!path.active && ready(path) && value(path) && ties(*value(path), *least) && !active_at(path.path.pop))
+  const std::optional<Nanos> best = value(*found);
+  if (!best) return;
+  for (RankedPath& path : next_.paths)  // in the order of their costs
+    if (ready(path) && value(path) && *value(path) <= enter_limit(*best, law_) &&
+        active_at(path.path.pop) == nullptr)
       path.active = true;
 }
 
@@ -215,51 +251,68 @@ void Evaluation::steer() {
   apply_mature();
 }
 
-// Counts, for each path, in how many evaluations in a row it should have joined or left the active ones.
+// Counts, for each path, in how many evaluations in a row it should have joined or left the active ones. A
+// PoP joins and leaves by its cost beside the best one; which of its links it has, by the hysteresis.
 void Evaluation::weigh() {
-  const RankedPath* least = best();
-  if (least == nullptr) {
+  const RankedPath* best = least([&](const RankedPath& path) { return counts(path); });
+  if (best == nullptr) {
     for (RankedPath& path : next_.paths) path.dwell = 0;
     return;
   }
-  std::vector<PopId> kept_pops;
-  std::optional<Nanos> kept;  // the least cost of the active paths that stay
-  for (const RankedPath& path : next_.paths) {
-    if (!path.active || better(*least, path)) continue;
-    kept_pops.push_back(path.path.pop);
-    if (const auto cost = value(path); cost && (!kept || *cost < *kept)) kept = cost;
-  }
-  const bool none_stays = kept_pops.empty();
-  const std::optional<Nanos> level = none_stays ? value(*least) : kept;
-  for (RankedPath& path : next_.paths) {
-    bool wanted = false;
-    if (path.active) {
-      wanted = !better(*least, path);
-    } else if (ready(path) && value(path) && level && ties(*value(path), *level)) {
-      wanted = std::find(kept_pops.begin(), kept_pops.end(), path.path.pop) == kept_pops.end();
-      if (wanted) kept_pops.push_back(path.path.pop);
+  const Nanos enter = enter_limit(low(*best), law_);
+  const Nanos leave = leave_limit(high(*best), law_);
+  std::vector<PopId> seen;
+  for (std::size_t i = 0; i < next_.paths.size(); ++i) {
+    const PopId pop = next_.paths[i].path.pop;
+    if (std::find(seen.begin(), seen.end(), pop) != seen.end()) continue;
+    seen.push_back(pop);
+    const RankedPath* in_use = active_at(pop);
+    const RankedPath* other =
+        least([&](const RankedPath& path) { return path.path.pop == pop && may_join(path); });
+    const bool beaten = in_use != nullptr && other != nullptr && better(*other, *in_use);
+    const bool stays =
+        in_use != nullptr && ((value(*in_use) && low(*in_use) <= leave) || (beaten && low(*other) <= leave));
+    const bool joins = in_use == nullptr && other != nullptr && high(*other) <= enter;
+    const bool replaced = beaten && counts(*other);
+    for (RankedPath& path : next_.paths) {
+      if (path.path.pop != pop) continue;
+      if (&path == in_use)
+        count(path, stays && !replaced);
+      else
+        count(path, &path == other && (joins || (stays && beaten)));
     }
-    path.dwell = wanted == path.active ? 0 : path.dwell + 1;
-    // It was ready and is not needed: from now on it is a challenger like any other.
-    if (!path.active && !wanted && ready(path)) path.usable_since = {};
   }
 }
 
+void Evaluation::count(RankedPath& path, bool wanted) {
+  // It was as good for long enough and is not any more: had it been taken up, it would have left again.
+  if (!path.active && !wanted && path.dwell >= law_.dwell && path.usable == Usable::yes && !policy_changed_)
+    add_flap(path, law_, now_);
+  path.dwell = wanted == path.active ? 0 : path.dwell + 1;
+  // It was ready and is not needed: from now on it is a challenger like any other.
+  if (!path.active && !wanted && ready(path)) path.usable_since = {};
+}
+
 void Evaluation::apply_mature() {
-  const std::uint32_t enough = policy_changed_ ? 1 : law_.dwell;
   bool left = false;
+  std::vector<RankedPath*> joining;
   for (RankedPath& path : next_.paths) {
-    if (!path.active || path.dwell < enough) continue;
+    if (path.dwell < enough(path)) continue;
+    if (!path.active) {
+      joining.push_back(&path);
+      continue;
+    }
     path.active = false;
     path.dwell = 0;
     left = true;
+    if (!policy_changed_) add_flap(path, law_, now_);
   }
-  for (RankedPath& path : next_.paths) {
-    if (path.active || path.dwell < enough || active_at(path.path.pop)) continue;
-    path.active = true;
-    path.dwell = 0;
-    mature_recovery_ = mature_recovery_ || !path.usable_since.never();
-    path.usable_since = {};
+  for (RankedPath* path : joining) {
+    if (active_at(path->path.pop) != nullptr) continue;
+    path->active = true;
+    path->dwell = 0;
+    mature_recovery_ = mature_recovery_ || !path->usable_since.never();
+    path->usable_since = {};
   }
   if (left && !any_active()) activate_best();
 }
@@ -267,6 +320,22 @@ void Evaluation::apply_mature() {
 void Evaluation::lead_with_active() {
   std::stable_partition(next_.paths.begin(), next_.paths.end(),
                         [](const RankedPath& path) { return path.active; });
+}
+
+// In proportion to 1/cost within each tier. What serves moves slowly, and only while all of it is known.
+void Evaluation::share() {
+  for (const std::vector<std::size_t>& tier : grouped(next_.paths, law_)) {
+    const RankedPath& best = next_.paths[tier.front()];
+    const bool all_known = std::all_of(tier.begin(), tier.end(),
+                                       [&](std::size_t i) { return value(next_.paths[i]).has_value(); });
+    if (best.active && !all_known) continue;
+    for (const std::size_t i : tier) {
+      RankedPath& path = next_.paths[i];
+      const std::uint32_t target = all_known ? share_beside(*value(path), *value(best), law_) : kFullShare;
+      const RankedPath* old = path.active ? previous_.find(path.path) : nullptr;
+      path.share = old != nullptr && old->active ? next_share(path.share, target) : target;
+    }
+  }
 }
 
 RankingChange Evaluation::change() const {
@@ -312,24 +381,9 @@ const RankedPath* Ranking::find(const Path& path) const {
 
 std::vector<std::vector<Path>> Ranking::tiers(const Policy::Steering& law) const {
   std::vector<std::vector<Path>> out;
-  std::optional<Nanos> head;  // the cost the last tier began with; absent: nothing joins it
-  for (const RankedPath& path : paths) {
-    if (path.usable != Usable::yes) continue;
-    if (path.active) {
-      if (out.empty()) out.emplace_back();
-      out.front().push_back(path.path);
-      continue;
-    }
-    const bool joins =
-        head && path.damped &&
-        *path.damped <= *head + std::max(law.band_absolute, share_of(*head, law.band_relative)) &&
-        std::none_of(out.back().begin(), out.back().end(),
-                     [&](const Path& p) { return p.pop == path.path.pop; });
-    if (!joins) {
-      out.emplace_back();
-      head = path.damped;
-    }
-    out.back().push_back(path.path);
+  for (const std::vector<std::size_t>& tier : grouped(paths, law)) {
+    out.emplace_back();
+    for (const std::size_t i : tier) out.back().push_back(paths[i].path);
   }
   return out;
 }

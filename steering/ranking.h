@@ -2,14 +2,14 @@
 //
 // The *active* paths (the first tier) change only for a reason:
 //   failure, policy   a path becomes unusable, or the operator's terms change: at once;
-//   rtt               the best path beats an active one by the hysteresis (relative and absolute), in `dwell`
-//                     evaluations in a row, and the last change is older than `hold`;
+//   rtt               a PoP's cost comes within band_enter of the best, or beyond band_leave of it, or one of
+//                     its links beats the one in use by the hysteresis, in `dwell` evaluations in a row, and
+//                     the last change is older than `hold`;
 //   recovery          a path that came back is taken up like any challenger, once it was usable for `hold`.
-// A path of another PoP within the band of the active ones joins them (equal paths are equal).
-// The others follow by their damped cost: it moves only when the measured cost leaves it by the hysteresis,
-// so noise does not reorder them either. Unknown cost: the last known one for three windows, then last in
-// line; never 0. Until every usable path was measured or given three windows, order follows cost at once and
-// there is no hold: an initial ranking is not a switch.
+// A path that comes and goes waits longer each time. All of this is judged by costs that damping.h keeps, so
+// that noise changes neither the active paths nor the order of the others, nor the shares. Unknown cost: the
+// last known one for three windows, then last in line; never 0. Until every usable path was measured or given
+// three windows, order follows cost at once and there is no hold: an initial ranking is not a switch.
 #pragma once
 
 #include <compare>
@@ -65,10 +65,14 @@ struct RankedPath {
   Cost cost;  // as of the last evaluation
   Usable usable = Usable::yes;
   bool active = false;
-  std::optional<Nanos> damped;  // the cost it is ordered by; absent: never known
+  std::optional<Nanos> damped;  // the cost it is ordered by; absent: never known, or not for long
   Instant known_at;             // when its cost was last known
+  Instant better_since;         // since when the cost is below the damped one; never: it is not
   Instant usable_since;         // never: from the start, or not usable
   std::uint32_t dwell = 0;      // evaluations in a row that would make it active, or no longer so
+  double flaps = 0;             // penalty as of `flapped_at`
+  Instant flapped_at;           // when it last left; never: it did not
+  std::uint32_t share = 1000;   // thousandths of its endpoints' weights, beside the best of its tier
   friend bool operator==(const RankedPath&, const RankedPath&) = default;
 };
 
@@ -81,7 +85,8 @@ struct Ranking {
   friend bool operator==(const Ranking&, const Ranking&) = default;
 
   [[nodiscard]] const RankedPath* find(const Path& path) const;
-  // Tiers of usable paths: the active ones, then groups of others within the band, each PoP at most once.
+  // Tiers of usable paths: the active ones, then groups of others that would be active together if those
+  // before them were gone, each PoP at most once.
   [[nodiscard]] std::vector<std::vector<Path>> tiers(const Policy::Steering& law) const;
 };
 

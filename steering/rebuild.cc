@@ -1,7 +1,9 @@
 // The previous Route of a gateway that just started, read back from the table in force (see route.h).
 #include <algorithm>
+#include <cmath>
 #include <map>
 
+#include "steering/damping.h"
 #include "steering/route.h"
 #include "steering/route_terms.h"
 
@@ -60,6 +62,21 @@ ServiceRoute rebuild_service(const Policy& policy, const Policy::Service& servic
   return out;
 }
 
+// Shares as the weights of the first tier have them, beside the policy's.
+void restore_shares(const Policy& policy, const Tier& first, Ranking& ranking) {
+  std::map<Path, double> ratios;
+  double most = 0;
+  for (const Candidate& candidate : first) {
+    const Policy::Endpoint& endpoint = *policy.endpoint(candidate.endpoint);
+    double& ratio = ratios[{policy.pop_of(endpoint).id, candidate.link}];
+    ratio = std::max(ratio, static_cast<double>(candidate.weight) / endpoint.weight);
+    most = std::max(most, ratio);
+  }
+  for (RankedPath& path : ranking.paths)
+    if (const auto ratio = ratios.find(path.path); ratio != ratios.end())
+      path.share = static_cast<std::uint32_t>(std::lround(ratio->second / most * kFullShare));
+}
+
 Ranking rank_as_before(const Policy& policy, const Policy::Service& service, const ServiceRoute& before,
                        Instant now) {
   std::vector<PathInput> known;
@@ -80,7 +97,9 @@ Ranking rank_as_before(const Policy& policy, const Policy::Service& service, con
       found.push_back({policy.pop_of(*policy.endpoint(candidate.endpoint)).id, candidate.link});
     if (t == 0) active_count = found.size();
   }
-  return settled_ranking(known, found, active_count, now);
+  Ranking ranking = settled_ranking(known, found, active_count, now);
+  if (!before.tiers.empty()) restore_shares(policy, before.tiers.front(), ranking);
+  return ranking;
 }
 
 // The order of links to a PoP, from the first of its prefixes that the table has.

@@ -71,6 +71,8 @@ struct ServiceRoute {
   std::vector<Tier> tiers;         // empty: new flows are refused
   std::vector<Excluded> excluded;  // in policy order
   Ranking ranking;                 // memory and cost terms of its paths
+  double healthy = 1;  // share of what is as near as the first tier or nearer; 1 too when there is nothing
+  bool panic = false;  // it is below the policy's `panic`
   friend bool operator==(const ServiceRoute&, const ServiceRoute&) = default;
 };
 
@@ -88,9 +90,11 @@ struct EndpointRoute {
   bool maintenance = false;        // of it or its PoP
   bool dead = false;               // and its verdict is that connecting fails
   bool reset_established = false;  // for the table: dead, or its drain is over
-  bool full = false;
-  Instant draining_since;   // never: not draining
-  Instant reachable_since;  // with a living data plane and a usable path; never: it is not
+  bool full = false;               // it has flows up to the policy's share of its capacity
+  bool halved = false;             // it was full, and takes half of its weight until it has more room
+  std::uint32_t share = 1000;      // thousandths of its weight, on the way to what the two say
+  Instant draining_since;          // never: not draining
+  Instant reachable_since;         // with a living data plane and a usable path; never: it is not
   friend bool operator==(const EndpointRoute&, const EndpointRoute&) = default;
 };
 
@@ -101,6 +105,13 @@ struct UnderMaintenance {
   std::string note;
   friend bool operator==(const UnderMaintenance&, const UnderMaintenance&) = default;
 };
+// Everything failed at once, so it is we who stalled: what is measured then decides nothing.
+enum class Frozen : std::uint8_t {
+  no,
+  checks,    // every health check fails: their verdicts do not count
+  dataplane  // its poll loop stalled: what its probes measured does not count
+};
+[[nodiscard]] const char* name_of(Frozen frozen);
 
 struct Route {
   std::vector<ServiceRoute> services;    // those that are forwarded, in policy order
@@ -110,6 +121,7 @@ struct Route {
   std::vector<Switch> switches;          // of the last evaluation only
   std::vector<UnderMaintenance> maintenance;
   bool dataplane_seen = false;  // alive at least once
+  Frozen frozen = Frozen::no;
 
   [[nodiscard]] const ServiceRoute* service(ServiceId id) const;
   [[nodiscard]] const ServiceRoute* pool(ServiceId id) const;
@@ -124,7 +136,8 @@ struct Route {
 // - A verdict of the health checks counts only once the endpoint could be reached for as long as it takes to
 //   form one (data plane alive, a path up); until then the last verdict that counted stays. So neither a dead
 //   data plane nor a dead link resets the flows of an endpoint that lives.
-// - Then the paths are ranked (ranking.h).
+// - What is all of ours is no news of others (stall.h).
+// - Then the paths are ranked (ranking.h), and made tiers of (placement.h).
 [[nodiscard]] Route route(const Policy& policy, const Conditions& conditions, const Route& previous,
                           Instant now);
 

@@ -4,21 +4,39 @@
 #include <set>
 
 #include "steering/constraints_in_force.h"
+#include "steering/damping.h"
 
 namespace perigee {
 namespace {
 
-constexpr int kStaleWindows = 3;    // an older window is no measurement any more
-constexpr double kRoomAgain = 0.8;  // of its capacity: a full endpoint must fall to this to have room again
+constexpr int kStaleWindows = 3;  // an older window is no measurement any more
+// Of what filled it: below the first, an endpoint has room for half of its share, below the second for all.
+constexpr double kRoomAgain = 0.8;
+constexpr double kFullRoom = 0.6;
 
-bool reachable(const Policy& policy, const Conditions& conditions, const Policy::Endpoint& endpoint) {
-  if (!conditions.dataplane_alive) return false;
-  const std::vector<Way> ways = ways_to(policy, endpoint.pop);
-  return std::any_of(ways.begin(), ways.end(),
-                     [&](const Way& way) { return !link_is_down(conditions, way); });
+// How much an endpoint takes, by its flows and its declared capacity. (A learned one would stand here for
+// it.)
+void judge_room(EndpointRoute& next, const EndpointRoute& old, const Policy::Endpoint& endpoint,
+                std::optional<std::uint64_t> flows, const Policy::Steering& law) {
+  next.full = next.halved = false;
+  if (endpoint.capacity && flows) {
+    const double used = static_cast<double>(*flows) / (law.capacity_fill * *endpoint.capacity);
+    next.full = used >= (old.full ? kRoomAgain : 1.0);
+    next.halved = !next.full && (old.full || old.halved) && used >= kFullRoom;
+  }
+  const std::uint32_t target = next.full || next.halved ? kFullShare / 2 : kFullShare;
+  next.share = next.full ? target : next_share(old.share, target);
 }
 
 }  // namespace
+
+bool reachable(const Policy& policy, const Conditions& conditions, const Policy::Endpoint& endpoint) {
+  if (!conditions.dataplane_alive) return false;
+  if (endpoint.pop == policy.own_pop) return true;
+  for (std::size_t i = 0; i < policy.links.size(); ++i)
+    if (!link_is_down(conditions, Way{i, {}}) && policy.onward(policy.links[i], endpoint.pop)) return true;
+  return false;
+}
 
 std::vector<Way> ways_to(const Policy& policy, std::size_t pop) {
   if (pop == policy.own_pop) return {Way{}};
@@ -113,20 +131,20 @@ std::vector<std::size_t> pops_of(const Policy& policy, const std::vector<std::si
 }
 
 EndpointRoute judge_endpoint(const Policy& policy, const Conditions& conditions, std::size_t index,
-                             const EndpointRoute& old, bool dataplane_seen, Instant now) {
+                             const EndpointRoute& old, Trust trust, Instant now) {
   const Policy::Endpoint& endpoint = policy.endpoints[index];
   const Conditions::Endpoint measured = conditions.endpoint(index);
   EndpointRoute next = old;
   next.id = endpoint.id;
 
-  if (!reachable(policy, conditions, endpoint))
+  if (trust.frozen || !reachable(policy, conditions, endpoint))
     next.reachable_since = {};
   else if (old.reachable_since.never())
     next.reachable_since = now;
   const Policy::Health& law = endpoint.health;
   const Nanos patience = std::max(law.fall, law.rise) * law.interval + law.timeout;
-  const bool counts =
-      !dataplane_seen || (!next.reachable_since.never() && now - next.reachable_since >= patience);
+  const bool counts = (!trust.dataplane_seen && !trust.frozen) ||
+                      (!next.reachable_since.never() && now - next.reachable_since >= patience);
   if (law.type == Policy::Health::Type::none || measured.health == Health::healthy) {
     next.healthy = true;
     next.dead = false;
@@ -145,11 +163,7 @@ EndpointRoute judge_endpoint(const Policy& policy, const Conditions& conditions,
   next.accepts_new = next.healthy && !endpoint.drain && !next.maintenance;
   next.reset_established = next.dead || drain_over;
 
-  next.full = false;
-  if (endpoint.capacity && measured.flows) {
-    const double level = old.full ? kRoomAgain : 1.0;
-    next.full = static_cast<double>(*measured.flows) >= level * *endpoint.capacity;
-  }
+  judge_room(next, old, endpoint, measured.flows, policy.steering);
   return next;
 }
 
@@ -181,7 +195,7 @@ std::map<EndpointId, std::vector<LinkId>> links_of_endpoints(const Policy& polic
 }
 
 ServiceRoute of_requests(const Policy& policy, const Route& route, const ServiceRoute& pool) {
-  ServiceRoute out{pool.id, {}, {}, pool.ranking};
+  ServiceRoute out{pool.id, {}, {}, pool.ranking, pool.healthy, pool.panic};
   std::set<EndpointId> seen;
   const auto transit_link = [&](EndpointId id) {
     const Policy::Endpoint* endpoint = policy.endpoint(id);

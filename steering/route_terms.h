@@ -57,9 +57,19 @@ struct Way {
 [[nodiscard]] std::vector<std::size_t> pops_of(const Policy& policy,
                                                const std::vector<std::size_t>& endpoints);
 
+// With a living data plane, and a way to its PoP that is not down.
+[[nodiscard]] bool reachable(const Policy& policy, const Conditions& conditions,
+                             const Policy::Endpoint& endpoint);
+
+// What verdicts of the health checks are worth.
+struct Trust {
+  bool dataplane_seen = false;  // they count only while it is there
+  bool frozen = false;          // all fail, so none counts, and afterwards each must form anew
+};
+
 // The state of an endpoint now, from its state before (EndpointRoute{} when there is none).
 [[nodiscard]] EndpointRoute judge_endpoint(const Policy& policy, const Conditions& conditions,
-                                           std::size_t index, const EndpointRoute& old, bool dataplane_seen,
+                                           std::size_t index, const EndpointRoute& old, Trust trust,
                                            Instant now);
 
 // Why an endpoint takes no new flows of any service, if so.

@@ -126,6 +126,20 @@ std::string percent_text(double ratio) {
   return std::string(buffer.data(), end.ptr) + "%";
 }
 
+Result<double> parse_ratio(std::string_view text) {
+  std::string_view rest = text;
+  const std::optional<double> number = take_number(rest);
+  if (!number || !rest.empty()) return wrong(text, "is not a ratio; say for example \"1.2\"");
+  return *number;
+}
+
+std::string ratio_text(double ratio) {
+  std::array<char, 32> buffer{};
+  const auto end =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), ratio, std::chars_format::general, 6);
+  return std::string(buffer.data(), end.ptr);
+}
+
 Result<std::uint64_t> parse_integer(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

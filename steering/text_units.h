@@ -27,6 +27,7 @@ struct AddressLength {  // "10.1.0.1/24": an address and the prefix it is in
 Result<Nanos> parse_duration(std::string_view text);         // "250us", "1.5ms", "0ms"; the unit is required
 Result<std::uint64_t> parse_octets(std::string_view text);   // "4096", "64KiB", "1.5MiB", "1GiB"
 Result<double> parse_percent(std::string_view text);         // "25%" or "0.5%" as a ratio, 0..1
+Result<double> parse_ratio(std::string_view text);           // "1.2", no unit
 Result<std::uint64_t> parse_integer(std::string_view text);  // decimal, no sign
 Result<bool> parse_flag(std::string_view text);              // "true", "false"
 Result<IpAddress> parse_ipv4(std::string_view text);         // a unicast address
@@ -39,6 +40,7 @@ Result<Prefix> parse_prefix(std::string_view text);          // of either family
 Result<MacAddress> parse_mac(std::string_view text);         // of one station
 
 [[nodiscard]] std::string percent_text(double ratio);         // "25%", "0.5%"
+[[nodiscard]] std::string ratio_text(double ratio);           // "1.2"
 [[nodiscard]] std::string octets_text(std::uint64_t octets);  // "64KiB", "1000"
 
 // At least letters, digits, '-', '_': what a name of anything in a policy may be. 1 to kMaxNameOctets octets.

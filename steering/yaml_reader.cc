@@ -135,6 +135,15 @@ bool Map::percent(std::string_view key, double& out, double low, double high) {
   return true;
 }
 
+bool Map::ratio(std::string_view key, double& out, double low, double high) {
+  double parsed = 0;
+  if (!value(key, parsed, parse_ratio) ||
+      !in_range(key, ratio_text(parsed), parsed >= low && parsed <= high, ratio_text(low), ratio_text(high)))
+    return false;
+  out = parsed;
+  return true;
+}
+
 bool Map::text(std::string_view key, std::string& out, std::size_t max_octets) {
   const std::optional<Cursor> at = scalar(key);
   if (!at) return false;

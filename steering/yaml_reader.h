@@ -53,6 +53,7 @@ class Map {
   bool duration(std::string_view key, Nanos& out, Nanos low, Nanos high);
   bool octets(std::string_view key, std::uint64_t& out, std::uint64_t low, std::uint64_t high);
   bool percent(std::string_view key, double& out, double low, double high);
+  bool ratio(std::string_view key, double& out, double low, double high);
   template <class T>
   bool integer(std::string_view key, T& out, T low, T high);
   bool text(std::string_view key, std::string& out, std::size_t max_octets);

@@ -72,23 +72,44 @@ TEST(Explain, SaysWhatABetterPathWaitsFor) {
       "stands by: 9.50 ms (rtt 9.50 ms); 0.50 ms less than the path in use, but to switch it must be 1.00 ms "
       "less");
   world.rtt("b", 4);
-  world.tick();
-  EXPECT_NE(verdict(explained(world), "mel-1", "b").find("not yet in 3 evaluations in a row"),
-            std::string::npos);
-  world.ticks(3);
+  world.run(1s);
+  EXPECT_EQ(
+      verdict(explained(world), "mel-1", "b"),
+      "stands by: 4.00 ms (rtt 4.00 ms); 6.00 ms less than the path in use, but counts as 11.75 ms until "
+      "that has lasted (half of the way each 4s)");
+  world.run(5s);
+  ASSERT_EQ(world.in_use(), "b");
   world.rtt("a", 1);
-  world.ticks(10);
-  EXPECT_NE(
-      verdict(explained(world), "mel-1", "a").find("the last switch was only 1100.00 ms ago (hold 30s)"),
-      std::string::npos)
+  world.run(24s);
+  EXPECT_NE(verdict(explained(world), "mel-1", "a")
+                .find("3.00 ms less than the path in use, but the last switch was"),
+            std::string::npos)
       << verdict(explained(world), "mel-1", "a");
   world.down("a");
   world.run(60s);
   world.rtt("a", 1);
   world.ticks(11);
-  EXPECT_NE(verdict(explained(world), "mel-1", "a").find("it came back only 1000.00 ms ago (hold 30s)"),
+  EXPECT_NE(verdict(explained(world), "mel-1", "a").find("it came back only 1000.00 ms ago (hold 30s, and 1"),
             std::string::npos)
       << verdict(explained(world), "mel-1", "a");
+}
+
+TEST(Explain, SaysWhoHelpsOutAndWhatWaitsForTheTier) {
+  World world;
+  world.settle();
+  world.rtt("p", 11);
+  world.ticks(1);
+  EXPECT_EQ(verdict(explained(world), "per-1", "p"),
+            "stands by: 11.00 ms (rtt 11.00 ms); near enough to the path in use to share with it, but counts "
+            "as 40.00 "
+            "ms until that has lasted (half of the way each 4s)");
+  world.rtt("p", 40);
+  world.health("mel-1", Health::unhealthy);
+  world.tick();
+  EXPECT_EQ(
+      verdict(explained(world), "per-1", "p"),
+      "serves new flows: 40.00 ms (rtt 40.00 ms); it helps out, as only 33% of what is nearer is healthy: "
+      "panic");
 }
 
 TEST(Explain, SaysWhyCandidatesAreExcluded) {

@@ -3,126 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <random>
 #include <set>
 
 #include "contract/table_file.h"
 #include "steering/route.h"
 #include "steering/table_compiler.h"
+#include "test/steering/random_world.h"
 
 namespace perigee {
 namespace {
-
-using Random = std::mt19937;
-
-std::size_t below(Random& random, std::size_t limit) { return random() % limit; }
-bool chance(Random& random, unsigned percent) { return random() % 100 < percent; }
-
-IpAddress address(std::size_t pop, std::size_t host) {
-  return IpAddress::v4(static_cast<std::uint32_t>(0x0a000000U + (pop << 16U) + host));
-}
-
-constexpr WallTime kWall{std::chrono::seconds(1000)};
-
-// Half of what it rules out holds at kWall.
-void constrain(Random& random, Policy& policy) {
-  const auto now_or_not = [&] { return kWall + std::chrono::seconds(chance(random, 50) ? 1 : 0); };
-  const auto maintain = [&](auto& items) {
-    for (auto& item : items)
-      if (chance(random, 5)) item.maintenance = {{WallTime{}, now_or_not(), ""}};
-  };
-  maintain(policy.pops);
-  maintain(policy.links);
-  maintain(policy.endpoints);
-  for (Policy::Endpoint& endpoint : policy.endpoints)
-    endpoint.cost_tier = chance(random, 30) ? static_cast<std::uint32_t>(below(random, 3)) : 0;
-  Confines& confines = policy.services[0].confines;
-  if (chance(random, 10)) {
-    confines.pin = Pin{{}, now_or_not()};
-    for (std::size_t i = 0; i < policy.endpoints.size(); ++i)
-      if (chance(random, 50)) confines.pin->endpoints.push_back(i);
-  }
-  if (!chance(random, 10)) return;
-  confines.pops.emplace();
-  for (std::size_t i = 0; i < policy.pops.size(); ++i)
-    if (chance(random, 60)) confines.pops->push_back(i);
-}
-
-Policy random_policy(Random& random) {
-  Policy policy;
-  const std::size_t pops = 2 + below(random, 4);
-  for (std::size_t i = 0; i < pops; ++i) {
-    const std::string name = "pop" + std::to_string(i);
-    policy.pops.push_back({name, id_from_name<PopId>(name), {{address(i, 0), 16}}, {}});
-  }
-  Policy::Interface local;
-  local.name = "local";
-  local.port = "local0";
-  local.address = address(0, 1);
-  local.prefix_length = 24;
-  policy.interfaces.push_back(local);
-  policy.snat_addresses.push_back(address(0, 0xff01));
-  const std::size_t links = pops - 1 + below(random, 5);
-  for (std::size_t i = 0; i < links; ++i) {
-    Policy::Link link;
-    link.name = "link" + std::to_string(i);
-    link.id = id_from_name<LinkId>(link.name);
-    link.pop = i < pops - 1 ? i + 1 : 1 + below(random, pops - 1);
-    link.port = link.name;
-    const auto net = static_cast<std::uint32_t>(0xac1f0000U + i * 4);
-    link.local = IpAddress::v4(net + 1);
-    link.peer = link.next_hop = IpAddress::v4(net + 2);
-    link.cost = std::chrono::milliseconds(below(random, 3));
-    for (std::size_t pop = 1; pop < pops; ++pop)
-      if (pop != link.pop && chance(random, 30))
-        link.reaches.push_back({pop, std::chrono::milliseconds(below(random, 40))});
-    policy.links.push_back(link);
-  }
-  const std::size_t endpoints = 1 + below(random, 8);
-  Policy::Service service;
-  service.name = "chat";
-  service.id = id_from_name<ServiceId>("chat");
-  service.vip = IpAddress::v4(203, 0, 113, 10);
-  service.port = 8000;
-  if (chance(random, 30)) service.max_rtt = std::chrono::milliseconds(10 + below(random, 60));
-  for (std::size_t i = 0; i < endpoints; ++i) {
-    Policy::Endpoint endpoint;
-    endpoint.name = "endpoint" + std::to_string(i);
-    endpoint.id = id_from_name<EndpointId>(endpoint.name);
-    endpoint.pop = below(random, pops);
-    endpoint.address = address(endpoint.pop, 10 + i);
-    endpoint.port = 8000;
-    endpoint.drain = chance(random, 10);
-    if (chance(random, 20)) endpoint.capacity = 10;
-    policy.endpoints.push_back(endpoint);
-    service.endpoints.push_back(i);
-  }
-  policy.services.push_back(service);
-  constrain(random, policy);
-  return policy;
-}
-
-Conditions random_conditions(Random& random, const Policy& policy, Instant now) {
-  Conditions conditions;
-  conditions.wall = kWall;
-  conditions.dataplane_alive = chance(random, 95);
-  for (std::size_t i = 0; i < policy.links.size(); ++i) {
-    Conditions::Link link;
-    link.state = static_cast<telemetry::LinkState>(below(random, 4));
-    if (chance(random, 80))
-      link.window = Conditions::Window{Nanos(1), std::chrono::microseconds(below(random, 80'000)),
-                                       Nanos(1), below(random, 20),
-                                       now,      static_cast<double>(below(random, 100)) / 1000};
-    conditions.links.push_back(link);
-  }
-  for (std::size_t i = 0; i < policy.endpoints.size(); ++i) {
-    Conditions::Endpoint endpoint;
-    endpoint.health = static_cast<Health>(below(random, 4));
-    if (chance(random, 50)) endpoint.flows = below(random, 20);
-    conditions.endpoints.push_back(endpoint);
-  }
-  return conditions;
-}
 
 bool maintained(const std::vector<Maintenance>& windows) {
   return std::any_of(windows.begin(), windows.end(),
@@ -161,6 +50,7 @@ void check(const Policy& policy, const Conditions& conditions, const Route& rout
   std::set<std::pair<EndpointId, LinkId>> seen;
   for (const Tier& tier : chosen.tiers) {
     ASSERT_FALSE(tier.empty());
+    ASSERT_LE(chosen.tiers.size(), table::kMaxTiersPerService);
     std::set<EndpointId> in_tier;
     for (const Candidate& candidate : tier) {
       const Policy::Endpoint& endpoint = *policy.endpoint(candidate.endpoint);
@@ -168,6 +58,7 @@ void check(const Policy& policy, const Conditions& conditions, const Route& rout
       ASSERT_TRUE(seen.emplace(candidate.endpoint, candidate.link).second) << "twice";
       ASSERT_TRUE(in_tier.insert(candidate.endpoint).second) << "twice in a tier";
       ASSERT_FALSE(endpoint.drain);
+      ASSERT_GT(candidate.weight, 0U);
       ASSERT_TRUE(state.healthy && state.accepts_new);
       if (candidate.link.none()) {
         ASSERT_EQ(endpoint.pop, policy.own_pop);
@@ -194,12 +85,41 @@ void check(const Policy& policy, const Conditions& conditions, const Route& rout
   ASSERT_EQ(seen.size(), expected);
 }
 
+// The table has the tiers of the Route, in their order, with their weights.
+void check_table(const Route& route, const table::Table& table) {
+  const table::Service& record = table.services.at(0);
+  const ServiceRoute& chosen = route.services.at(0);
+  ASSERT_GE(record.tier_count, chosen.tiers.size());
+  for (std::size_t t = 0; t < chosen.tiers.size(); ++t) {
+    const table::Tier& tier = table.tiers[record.first_tier + t];
+    ASSERT_EQ(tier.candidate_count, chosen.tiers[t].size());
+    for (std::size_t c = 0; c < chosen.tiers[t].size(); ++c) {
+      const table::Candidate& compiled = table.candidates[tier.first_candidate + c];
+      const Candidate& decided = chosen.tiers[t][c];
+      ASSERT_EQ(table.endpoints[compiled.endpoint].id, decided.endpoint.value);
+      ASSERT_EQ(compiled.link == table::kNone ? 0 : table.links[compiled.link].id, decided.link.value);
+      ASSERT_EQ(compiled.weight, decided.weight);
+    }
+  }
+  // Behind them only what a dead link keeps out.
+  for (std::size_t t = chosen.tiers.size(); t < record.tier_count; ++t) {
+    const table::Tier& tier = table.tiers[record.first_tier + t];
+    for (std::uint32_t c = 0; c < tier.candidate_count; ++c) {
+      const table::Candidate& compiled = table.candidates[tier.first_candidate + c];
+      const Excluded standby{EndpointId{table.endpoints[compiled.endpoint].id},
+                             LinkId{table.links.at(compiled.link).id}, Exclusion::link_down};
+      ASSERT_NE(std::find(chosen.excluded.begin(), chosen.excluded.end(), standby), chosen.excluded.end());
+    }
+  }
+}
+
 TEST(RouteProperties, NoDecisionUsesWhatMustNotBeUsed) {
   Random random(20261130);
   Route route;
   Policy policy = random_policy(random);
   Instant now{1'000'000'000'000};
-  for (int i = 0; i < 10'000; ++i) {
+  const int rounds = rounds_or(10'000);
+  for (int i = 0; i < rounds; ++i) {
     // Often the next tick of one world, sometimes another policy with the old memory, sometimes a fresh
     // start.
     if (chance(random, 5)) policy = random_policy(random);
@@ -214,6 +134,8 @@ TEST(RouteProperties, NoDecisionUsesWhatMustNotBeUsed) {
       const table::Table table = compile(policy, next, {1, 1, 0});
       const auto valid = table::validate(table);
       ASSERT_TRUE(valid) << valid.error().text();
+      ASSERT_NO_FATAL_FAILURE(check_table(next, table)) << "round " << i;
+      ASSERT_EQ(table::encode(table), table::encode(compile(policy, next, {1, 1, 0}))) << "deterministic";
       route = chance(random, 10) ? rebuild(policy, table, now) : next;
     } else {
       route = next;

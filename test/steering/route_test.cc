@@ -174,7 +174,7 @@ TEST(Route, UnhealthyEndpointsTakeNothingNewAndKeepWhatTheyHave) {
   world.settle();
   world.health("mel-1", Health::unhealthy);
   world.tick();
-  EXPECT_EQ(world.tier(0), "mel-2/a");
+  EXPECT_EQ(world.tier(0), "mel-2/a per-1/p") << "a third of mel is left: panic (placement_test.cc)";
   EXPECT_FALSE(endpoint(world, "mel-1").accepts_new);
   EXPECT_FALSE(endpoint(world, "mel-1").reset_established);
   EXPECT_EQ(exclusions(world), "mel-1/a=unhealthy mel-1/b=unhealthy");
@@ -279,11 +279,12 @@ TEST(Route, FullEndpointsSpill) {
     world.tick();
     return world.tier(0);
   };
-  EXPECT_EQ(flows(99), "mel-1/a mel-2/a");
-  EXPECT_EQ(flows(100), "mel-1/a");
-  EXPECT_EQ(exclusions(world), "mel-2/a=full mel-2/b=full");
-  EXPECT_EQ(flows(81), "mel-1/a");
   EXPECT_EQ(flows(79), "mel-1/a mel-2/a");
+  EXPECT_EQ(flows(80), "mel-1/a") << "full at 80 % of the capacity";
+  EXPECT_EQ(exclusions(world), "mel-2/a=full mel-2/b=full");
+  EXPECT_EQ(flows(65), "mel-1/a");
+  EXPECT_EQ(flows(63), "mel-1/a mel-2/a");
+  EXPECT_TRUE(endpoint(world, "mel-2").halved);
   flows(100);
   world.health("mel-1", Health::unhealthy);
   world.health("per-1", Health::unhealthy);

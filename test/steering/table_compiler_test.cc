@@ -40,7 +40,7 @@ TEST(TableCompiler, TiersFollowTheRoute) {
 }
 
 TEST(TableCompiler, PathsOfADeadLinkStandByBehindAllOthers) {
-  World world;
+  World world(replaced(kWorldPolicy, "weight: 50", "weight: 30"));
   world.settle();
   world.down("a");
   world.health("mel-2", Health::unhealthy);
