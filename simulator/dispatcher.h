@@ -44,6 +44,8 @@ struct Knowledge {
   double octets_per_token = 4;  // learned from the usage at the end of answers
   double mean_octets = 4000;    // of a request
 
+  [[nodiscard]] std::uint16_t count() const { return static_cast<std::uint16_t>(endpoints.size()); }
+
   [[nodiscard]] double tokens(double octets) const { return octets / octets_per_token; }
 };
 

@@ -20,7 +20,7 @@ std::optional<std::uint16_t> Oracle::choose(const Knowledge& known, const Dispat
   const Work work = world_.work_of(request.request);
   const std::uint32_t rounds = further_round_trips(request.octets);
   bounds_.clear();
-  for (std::uint16_t e = 0; e < known.endpoints.size(); ++e) {
+  for (std::uint16_t e = 0; e < known.count(); ++e) {
     const LinkProcess& link = world_.link(gateway_, e);
     if (link.loss(request.sent) >= 1) continue;
     const Nanos network = expected_rtt(link, request.sent) + rounds * link.rtt(request.sent);

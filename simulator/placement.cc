@@ -99,6 +99,7 @@ PlacementLog place(const Scenario& scenario, std::uint16_t gateway, const std::v
   conditions.links.resize(links.size());
   conditions.endpoints.resize(policy.endpoints.size());
   std::vector<ProbedLink> probed;
+  probed.reserve(links.size());
   for (const LinkProcess& link : links)
     probed.emplace_back(link, policy.steering.window, mix(seed, gateway, probed.size()));
 

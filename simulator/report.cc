@@ -32,6 +32,7 @@ std::optional<Interval> overall(const std::vector<ScenarioResult>& scenarios, Ru
     for (std::size_t seed = 0; seed < ratios.size(); ++seed) of_seeds[seed].push_back(ratios[seed]);
   }
   std::vector<double> means;
+  means.reserve(of_seeds.size());
   for (const std::vector<double>& ratios : of_seeds) means.push_back(geometric_mean_of(ratios));
   if (means.empty()) return std::nullopt;
   return geometric_mean(means);

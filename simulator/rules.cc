@@ -21,7 +21,7 @@ Chosen least(const Knowledge& known, Random& random, Cost cost) {
   Chosen best;
   double best_cost = kInfinite;
   std::uint32_t equal = 0;
-  for (std::uint16_t e = 0; e < known.endpoints.size(); ++e) {
+  for (std::uint16_t e = 0; e < known.count(); ++e) {
     if (!known.endpoints[e].placed.usable) continue;
     const double here = cost(e, known.endpoints[e]);
     if (best && here > best_cost) continue;
@@ -159,16 +159,17 @@ class PeakEwma : public Dispatcher {
 };
 
 // `kv`: seconds for a KV cache that is half full, as kv * k / (1 - k). `learned`: the throughput is the one
-// seen between polls, not 2000 tokens a second for all.
+// seen between polls, of one that was not seen yet the mean of the others; else 2000 tokens a second for all.
 class LeastLoad : public Dispatcher {
  public:
   LeastLoad(double kv, bool learned) : kv_(kv), learned_(learned) {}
   Chosen choose(const Knowledge& known, const Dispatched&, Random& random) override {
+    const double usual = learned_ ? usual_rate(known) : kDefaultRate;
     return least(known, random, [&](std::uint16_t, const EndpointKnowledge& endpoint) {
       const EngineMetrics metrics = endpoint.metrics.value_or(EngineMetrics{});
       const double queued = metrics.waiting * known.tokens(known.mean_octets) +
                             known.tokens(static_cast<double>(endpoint.octets_since));
-      const double rate = learned_ ? endpoint.rate.prefill_rate().value_or(kDefaultRate) : kDefaultRate;
+      const double rate = learned_ ? endpoint.rate.prefill_rate().value_or(usual) : usual;
       const double k = std::min(metrics.kv_usage, 0.99);
       return queued / rate + kv_ * k / (1 - k);
     });
@@ -176,6 +177,15 @@ class LeastLoad : public Dispatcher {
 
  private:
   static constexpr double kDefaultRate = 2000;  // tokens a second
+  static double usual_rate(const Knowledge& known) {
+    double sum = 0;
+    double seen = 0;
+    for (const EndpointKnowledge& endpoint : known.endpoints) {
+      sum += endpoint.rate.prefill_rate().value_or(0);
+      seen += endpoint.rate.prefill_rate() ? 1 : 0;
+    }
+    return seen > 0 ? sum / seen : kDefaultRate;
+  }
   double kv_;
   bool learned_;
 };
@@ -192,7 +202,7 @@ class RttOnly : public Dispatcher {
     for (const EndpointKnowledge& endpoint : known.endpoints) sum += share(endpoint, nearest);
     double drawn = random.uniform() * sum;
     Chosen last;
-    for (std::uint16_t e = 0; e < known.endpoints.size(); ++e) {
+    for (std::uint16_t e = 0; e < known.count(); ++e) {
       const double here = share(known.endpoints[e], nearest);
       if (here <= 0) continue;
       last = e;
@@ -218,7 +228,7 @@ class RttOnly : public Dispatcher {
 std::vector<Tuning> grid_of_ours() {
   std::vector<Tuning> points;
   for (const double draw : {1, 2, 3, 4})
-    for (const double margin : {0.5, 2.0, 5.0, 20.0}) points.push_back({draw, margin});
+    for (const double margin : {0.0, 0.5, 2.0, 5.0}) points.push_back({draw, margin});
   return points;
 }
 
@@ -259,14 +269,15 @@ std::optional<RuleKind> rule_of(std::string_view name) {
 Grid grid_of(RuleKind rule) {
   switch (rule) {
     case RuleKind::nearest_spill:
-      return {"limit", "", {{2, 0}, {4, 0}, {8, 0}, {12, 0}, {16, 0}, {24, 0}, {32, 0}, {48, 0}}};
+      return {"limit", "", {{1, 0}, {2, 0}, {3, 0}, {4, 0}, {8, 0}, {16, 0}, {32, 0}}};
     case RuleKind::peak_ewma:
-      return {"decay", "all", {{1, 0}, {5, 0}, {10, 0}, {30, 0}, {1, 1}, {5, 1}, {10, 1}, {30, 1}}};
+      return {"decay", "all", {{5, 0}, {30, 0}, {120, 0}, {5, 1}, {30, 1}, {60, 1}, {120, 1}, {300, 1}}};
     case RuleKind::least_load:
-      return {
-          "kv", "learned", {{0, 0}, {0.05, 0}, {0.15, 0}, {0.5, 0}, {0, 1}, {0.05, 1}, {0.15, 1}, {0.5, 1}}};
+      return {"kv",
+              "learned",
+              {{0, 0}, {0.15, 0}, {0.5, 0}, {1.5, 0}, {5, 0}, {0, 1}, {0.15, 1}, {0.5, 1}, {1.5, 1}}};
     case RuleKind::rtt_only:
-      return {"power", "", {{0, 0}, {0.25, 0}, {0.5, 0}, {1, 0}, {2, 0}}};
+      return {"power", "", {{0, 0}, {0.05, 0}, {0.1, 0}, {0.25, 0}, {0.5, 0}, {1, 0}}};
     case RuleKind::ours:
       return {"draw", "spill_margin", grid_of_ours()};
     default:

@@ -40,6 +40,7 @@ struct Scenario {
   Nanos timeout = std::chrono::seconds(30);  // until the first event; what a refused or lost request counts
   std::vector<TraceEntry> trace;             // replayed instead of the workload's lengths; empty: generated
 
+  [[nodiscard]] std::uint16_t engine_count() const { return static_cast<std::uint16_t>(engines.size()); }
   [[nodiscard]] std::uint16_t gateways() const { return static_cast<std::uint16_t>(links.size()); }
 };
 

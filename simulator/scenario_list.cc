@@ -77,7 +77,7 @@ class Draft {
     for (std::vector<LinkSpec>& links : out_.links) links[pop].changes.push_back(change);
   }
   void speed(std::uint16_t pop, double factor, double from, double until) {
-    for (std::uint16_t e = 0; e < out_.engines.size(); ++e) {
+    for (std::uint16_t e = 0; e < out_.engine_count(); ++e) {
       const double usual = out_.engines[e].engine.speed;
       if (out_.engines[e].pop != pop) continue;
       out_.speeds.push_back({at(from), e, usual * factor});
@@ -210,7 +210,7 @@ void drawn(Draft& draft, std::uint32_t number) {
   std::vector<double> rtts(2 + random.below(3));
   for (double& rtt : rtts) rtt = std::clamp(random.lognormal(15, 1.2), 0.5, 180.0);
   draft.links(rtts, static_cast<std::uint16_t>(1 + random.below(4)));
-  for (std::uint16_t p = 0; p < rtts.size(); ++p)
+  for (std::uint16_t p = 0; p < draft.scenario().pops; ++p)
     for (std::uint32_t k = 1 + random.below(3); k > 0; --k) draft.engine(p, between(0.5, 2));
   for (std::vector<LinkSpec>& links : draft.scenario().links)
     for (LinkSpec& link : links) link.noise = between(0, 0.05);

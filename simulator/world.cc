@@ -35,8 +35,8 @@ World::World(const Situation& situation, RuleKind rule, const Tuning& tuning)
   }
   // Each poll from a random phase of its own.
   Random random(mix(situation.seed, 400, 0));
-  for (std::uint16_t g = 0; g < gateways_.size(); ++g) {
-    for (std::uint16_t e = 0; e < engines_.size(); ++e) {
+  for (std::uint16_t g = 0; g < scenario_.gateways(); ++g) {
+    for (std::uint16_t e = 0; e < scenario_.engine_count(); ++e) {
       const double phase = random.uniform() * static_cast<double>(scenario_.poll_interval.count());
       events_.add({kStart + Nanos(static_cast<std::int64_t>(phase)), 0, 0, g, e, Event::Kind::poll});
     }
