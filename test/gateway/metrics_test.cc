@@ -151,6 +151,13 @@ TEST(MetricsTest, EndpointsAndServices) {
   EXPECT_EQ(lines_with(text, "perigee_service_active_endpoint"),
             "perigee_service_active_endpoint{service=\"chat\",endpoint=\"mel-1\",pop=\"mel\"} 1\n"
             "perigee_service_active_endpoint{service=\"chat\",endpoint=\"per-1\",pop=\"per\"} 0\n");
+  EXPECT_EQ(lines_with(text, "perigee_service_panic"), "perigee_service_panic{service=\"chat\"} 0\n");
+  EXPECT_EQ(lines_with(text, "perigee_service_healthy_ratio"),
+            "perigee_service_healthy_ratio{service=\"chat\"} 1\n");
+  EXPECT_EQ(
+      lines_with(text, "perigee_steering_frozen"),
+      "perigee_steering_frozen{reason=\"checks\"} 0\nperigee_steering_frozen{reason=\"dataplane\"} 0\n");
+  EXPECT_NE(text.find("perigee_link_flap_penalty{src_pop=\"syd\""), std::string::npos);
   EXPECT_EQ(lines_with(text, "perigee_service_switches_total"),
             "perigee_service_switches_total{service=\"chat\",reason=\"initial\"} 1\n"
             "perigee_service_switches_total{service=\"chat\",reason=\"rtt\"} 0\n"
