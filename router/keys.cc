@@ -4,9 +4,12 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <stdexcept>
 
 #include "router/secret_file.h"
+#include "steering/policy_constraints.h"
 #include "steering/yaml_reader.h"
 
 namespace perigee::router {
@@ -140,6 +143,36 @@ KeyRing::Loaded KeyRing::load(const std::string& path, const KeyRing* previous) 
   const auto text = read_secret(path, kMaxKeyFileOctets);
   if (!text) return std::vector<Error>{text.error()};
   return parse(*text, path, previous);
+}
+
+std::vector<Error> KeyRing::check_twins(const Policy& policy) const {
+  // Many keys say the same; the first of them by its id is named.
+  using Narrowed = std::pair<std::vector<std::string>, std::optional<std::vector<std::string>>>;
+  std::map<Narrowed, const ApiKey*> narrowed;
+  for (const auto& [id, key] : keys_) {
+    if (!key.residency) continue;
+    const ApiKey*& named = narrowed[{*key.residency, key.models}];
+    if (named == nullptr || id < named->id) named = &key;
+  }
+  std::vector<Error> errors;
+  for (const Policy::RoutedService& routed : policy.routed) {
+    std::set<ServiceId> said;
+    for (const auto& [what, key] : narrowed) {
+      std::vector<std::size_t> regions;
+      for (std::size_t i = 0; i < policy.regions.size(); ++i)
+        if (std::find(what.first.begin(), what.first.end(), policy.regions[i]) != what.first.end())
+          regions.push_back(i);
+      const auto uses = [&named = *key](const Policy::Model& model) { return named.may_use(model.name); };
+      for (const Twin& twin : twins_outside(policy, routed, regions, uses))
+        if (said.insert(twin.service->id).second)
+          errors.push_back({"services." + twin.service->name + ".endpoints",
+                            yaml::quoted(twin.endpoint->name) + " is also of " + yaml::quoted(routed.name) +
+                                " and outside the residency of its key " + yaml::quoted(key->id) +
+                                ", and forwarded connections have no keys; leave it out of one of both, or "
+                                "confine this service by \"pops\""});
+    }
+  }
+  return errors;
 }
 
 const ApiKey* KeyRing::by_id(std::string_view id) const {

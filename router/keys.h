@@ -16,6 +16,10 @@
 #include "router/gate.h"
 #include "router/shared_counters.h"
 
+namespace perigee {
+struct Policy;
+}
+
 namespace perigee::router {
 
 inline constexpr std::size_t kMaxKeys = 16'384;
@@ -61,6 +65,8 @@ class KeyRing {
 
   // The key of the token "id.secret"; nullptr: there is none. A wrong id takes as long as a wrong secret.
   [[nodiscard]] const ApiKey* find(std::string_view token) const;
+  // The forwarded services that lead around the residency of a key, each once: errors of the policy.
+  [[nodiscard]] std::vector<Error> check_twins(const Policy& policy) const;
   [[nodiscard]] std::size_t size() const { return keys_.size(); }
 
  private:

@@ -85,6 +85,7 @@ RouterMaterial Router::load(const Policy& policy, std::vector<Error>& errors) co
     const auto keys = KeyRing::load(policy.keys_file, in_force_.material.keys.get());
     if (keys) {
       material.keys = *keys;
+      for (Error& error : (*keys)->check_twins(policy)) errors.push_back(std::move(error));
     } else {
       for (Error& error : keys.error()) errors.push_back(std::move(error));
     }

@@ -92,34 +92,41 @@ void check_confines(const Policy& policy, const Confines& confines, const Indexe
   }
 }
 
-// A client of a service with a residency must not find a way around it: a forwarded service that leads to
-// endpoints of it which the residency forbids. Keys narrow a residency further, and the data plane knows no
-// keys: see docs/decisions/0007.
 void check_twins(const Policy& policy, const Policy::RoutedService& routed, Report& report) {
   if (!routed.residency) return;
+  for (const Twin& twin :
+       twins_outside(policy, routed, *routed.residency, [](const Policy::Model&) { return true; }))
+    report.add(join(join("services", twin.service->name), "endpoints"),
+               quoted(twin.endpoint->name) + " is also of " + quoted(routed.name) +
+                   ", whose residency it is outside of, and forwarded connections have neither keys nor a "
+                   "residency; leave it out of one of both, or confine this service by \"pops\"");
+}
+
+}  // namespace
+
+std::vector<Twin> twins_outside(const Policy& policy, const Policy::RoutedService& routed,
+                                const std::vector<std::size_t>& regions,
+                                const std::function<bool(const Policy::Model&)>& uses) {
   Indexes used;
   for (const Policy::Model& model : routed.models) {
+    if (!uses(model)) continue;
     for (const std::size_t i : model.pool.endpoints) add_once(used, i);
     if (model.canary)
       for (const std::size_t i : model.canary->pool.endpoints) add_once(used, i);
   }
+  std::vector<Twin> twins;
   for (const Policy::Service& service : policy.services)
     for (const std::size_t i : service.endpoints) {
       const Policy::Endpoint& endpoint = policy.endpoints[i];
       if (endpoint.pop == kNoIndex || !std::binary_search(used.begin(), used.end(), i)) continue;
       const auto& region = policy.pop_of(endpoint).region;
       const auto& pops = service.confines.pops;
-      const bool inside = region && std::find(routed.residency->begin(), routed.residency->end(), *region) !=
-                                        routed.residency->end();
-      if (inside || (pops && !std::binary_search(pops->begin(), pops->end(), endpoint.pop))) continue;
-      report.add(join(join("services", service.name), "endpoints"),
-                 quoted(endpoint.name) + " is also of " + quoted(routed.name) +
-                     ", whose residency it is outside of, and forwarded connections have neither keys nor a "
-                     "residency; leave it out of one of both, or confine this service by \"pops\"");
+      const bool inside = region && std::find(regions.begin(), regions.end(), *region) != regions.end();
+      if (!inside && (!pops || std::binary_search(pops->begin(), pops->end(), endpoint.pop)))
+        twins.push_back({&service, &endpoint});
     }
+  return twins;
 }
-
-}  // namespace
 
 void read_maintenance(Map& map, std::vector<Maintenance>& windows) {
   const auto at = map.child("maintenance");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "steering/policy_yaml.h"
+#include "test/steering/routed_world.h"
 
 namespace perigee::router {
 namespace {
@@ -111,6 +112,25 @@ TEST(Keys, SaysAllErrorsWithTheirPlacesAndNoDigest) {
   EXPECT_THAT(errors("keys: {a.b: {}}"), HasSubstr("a.b"));
   EXPECT_THAT(errors("keys: {a: 1}"), HasSubstr("keys.a"));
   EXPECT_THAT(errors("kyes: {}"), HasSubstr("kyes"));
+}
+
+TEST(Keys, AForwardedServiceMustNotLeadAroundTheResidencyOfAKey) {
+  const auto said = [](const std::string& more, const std::string& chat) {
+    const Policy policy = policy_from(
+        replaced(kRoutedPolicy, "  web:", "  chat: {vip: 203.0.113.10:8000, " + chat + "}\n  web:"));
+    return text_of(ring(one_key(more))->check_twins(policy));
+  };
+  const std::string both = "endpoints: [mel-1, per-1]";
+  EXPECT_EQ(said(", residency: [au]", both),
+            "services.chat.endpoints: \"per-1\" is also of \"ai\" and outside the residency of its key "
+            "\"team\", and "
+            "forwarded connections have no keys; leave it out of one of both, or confine this service by "
+            "\"pops\"\n");
+  EXPECT_EQ(said(", residency: [au]", both + ", pops: [mel]"), "");
+  EXPECT_EQ(said(", residency: [au]", "endpoints: [mel-1]"), "");
+  EXPECT_EQ(said(", residency: [au, eu]", both), "");
+  EXPECT_EQ(said(", residency: [au], models: [phi]", both), "") << "phi is at mel-2 alone";
+  EXPECT_EQ(said("", both), "");
 }
 
 TEST(Keys, CountersLiveOnOverReloads) {
