@@ -1,5 +1,6 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <chrono>
 #include <filesystem>
 
 #include "cli/admin_client.h"
@@ -101,7 +102,9 @@ int against(const PolicySource& next, const std::string& old_path, bool as_json,
             json::value& answer) {
   int code = kOk;
   const auto old = read_policy(old_path, as_json, terminal, code);
-  if (old) answer = plan_json(plan({old->policy, old->text}, {next.policy, next.text}));
+  if (old)
+    answer = plan_json(plan({old->policy, old->text}, {next.policy, next.text},
+                            std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())));
   return code;
 }
 

@@ -328,9 +328,11 @@ Plan plan(PolicyWithText before, PolicyWithText after, const Conditions& conditi
   return out;
 }
 
-Plan plan(PolicyWithText before, PolicyWithText after) {
+Plan plan(PolicyWithText before, PolicyWithText after, std::optional<WallTime> wall) {
   const Instant any{1};  // nothing is measured, and nothing is remembered
-  return plan(before, after, {}, route(before.policy, {}, {}, any), any);
+  Conditions conditions;
+  conditions.wall = wall;
+  return plan(before, after, conditions, route(before.policy, conditions, {}, any), any);
 }
 
 }  // namespace perigee

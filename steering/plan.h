@@ -80,7 +80,7 @@ struct PolicyWithText {
 // measurements by its id, if its addresses are the same; all else is unknown.
 [[nodiscard]] Plan plan(PolicyWithText before, PolicyWithText after, const Conditions& conditions,
                         const Route& route, Instant now);
-// The same with nothing measured: by the static order of both.
-[[nodiscard]] Plan plan(PolicyWithText before, PolicyWithText after);
+// The same with nothing measured, by the static order of both; `wall`: for windows and pins.
+[[nodiscard]] Plan plan(PolicyWithText before, PolicyWithText after, std::optional<WallTime> wall);
 
 }  // namespace perigee

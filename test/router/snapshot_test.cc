@@ -56,6 +56,24 @@ TEST_F(SnapshotTest, HasWhatARequestIsDecidedBy) {
   EXPECT_NE(endpoint.target.key, snapshot.endpoints[1].target.key);
 }
 
+TEST_F(SnapshotTest, WhatTheOperatorRulesOutIsNeverUsed) {
+  const WallTime now{1h};
+  world.conditions.wall = now;
+  world.policy.endpoints[0].maintenance = {{now, now + 1s, ""}};
+  world.policy.routed[0].confines = {std::vector<std::size_t>{1}, Pin{{0}, now + 1s}};
+  world.tick();
+  EXPECT_EQ(text_of(make(), make().services[0].models[0].pool),
+            "0:mel-1=100(maintenance) 0:mel-2=50(not_pinned) 2:per-1=20(pop_not_allowed)");
+  world.policy.routed[0].confines = {};
+  world.policy.endpoints[2].cost_tier = 1;
+  world.tick();
+  const RouterSnapshot snapshot = make();
+  const RouterSnapshot::Pool& pool = snapshot.services[0].models[0].pool;
+  for (const RouterSnapshot::Candidate& candidate : pool.candidates)
+    EXPECT_EQ(candidate.standing, candidate.endpoint == 1 ? Standing::usable : Standing::barred);
+  EXPECT_EQ(text_of(snapshot, pool), "0:mel-2=50 1:mel-1=100(maintenance) 3:per-1=20(cost_tier)");
+}
+
 TEST_F(SnapshotTest, FollowsTheLinkOfTransit) {
   const std::string before = make().endpoints[0].target.key;
   world.down("a");

@@ -183,10 +183,19 @@ TEST(Plan, WithNothingMeasuredByTheStaticOrder) {
   const Policy before = policy_from(kPolicy);
   const std::string text = replaced(kPolicy, "172.31.1.2}", "172.31.1.2, cost: 4ms}");
   const Policy after = policy_from(text);
-  const Plan plan = perigee::plan({before, kPolicy}, {after, text});
+  const Plan plan = perigee::plan({before, kPolicy}, {after, text}, std::nullopt);
   EXPECT_FALSE(plan.measured);
   EXPECT_FALSE(plan.same);
   EXPECT_EQ(services(plan), "chat changed mel-1/a->mel-1/b 100% ?->?");
+  const std::string pinned =
+      replaced(kPolicy, "chat: {", "chat: {pin: {to: [per], until: 2026-12-01T02:00:00Z}, ");
+  const Policy pin = policy_from(pinned);
+  const WallTime end = parse_wall_time("2026-12-01T02:00:00Z").value();
+  EXPECT_EQ(services(perigee::plan({before, kPolicy}, {pin, pinned}, end - 1s)),
+            "chat changed mel-1/a->per-1/p 100% ?->? pin");
+  EXPECT_EQ(services(perigee::plan({before, kPolicy}, {pin, pinned}, end)),
+            "chat changed mel-1/a->mel-1/a 0% ?->? pin")
+      << "expired";
 }
 
 }  // namespace
