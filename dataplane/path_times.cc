@@ -44,12 +44,12 @@ void PathTimes::adopt(const ServingTable* before, const ServingTable& table, con
   std::array<std::uint8_t, kNoLink + 1> now_at;  // by index before; kNotTimed: gone
   now_at.fill(kNotTimed);
   now_at[kNoLink] = kNoLink;
-  for (std::uint8_t link = 0; link < links_.size(); ++link) now_at[link] = still(link, before, table);
+  for (std::size_t link = 0; link < links_.size(); ++link) now_at[link] = still(link, before, table);
 
   OfLinks none;
   none.fill(kNone);
   slots_.assign(ends.endpoint_places(), none);
-  for (std::uint16_t slot = 0; slot < held_.size(); ++slot) {
+  for (std::size_t slot = 0; slot < held_.size(); ++slot) {
     Held& held = held_[slot];
     if (held.endpoint == kNoPlace) continue;
     const KnownEndpoint& known = ends.endpoint(held.endpoint);
@@ -58,19 +58,18 @@ void PathTimes::adopt(const ServingTable* before, const ServingTable& table, con
                       known.port == held.port &&
                       known.id.value == paths_->slots[slot].endpoint.load(std::memory_order_relaxed);
     if (!same || link == kNotTimed) {
-      take_back(slot);
+      take_back(static_cast<std::uint16_t>(slot));
       continue;
     }
     held.link = link;
-    slots_[held.endpoint][link] = slot;
+    slots_[held.endpoint][link] = static_cast<std::uint16_t>(slot);
   }
   links_.clear();
   for (const table::Link& link : table.table().links) links_.emplace_back(LinkId{link.id});
 }
 
 // Its index in `table`, if that has the same record.
-std::uint8_t PathTimes::still(std::uint8_t link, const ServingTable* before,
-                              const ServingTable& table) const {
+std::uint8_t PathTimes::still(std::size_t link, const ServingTable* before, const ServingTable& table) const {
   const std::uint32_t index = table.link_index(links_[link]);
   if (before == nullptr || index == table::kNone) return kNotTimed;
   const bool same = same_record(before->table().links[link], table.table().links[index]);

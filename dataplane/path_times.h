@@ -60,7 +60,7 @@ class PathTimes {
   };
   std::uint16_t give(const KnownEndpoint& endpoint, const Held& held);
   void take_back(std::uint16_t slot);
-  [[nodiscard]] std::uint8_t still(std::uint8_t link, const ServingTable* before,
+  [[nodiscard]] std::uint8_t still(std::size_t link, const ServingTable* before,
                                    const ServingTable& table) const;
 
   telemetry::Paths* paths_;
