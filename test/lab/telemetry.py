@@ -154,12 +154,13 @@ class Snapshot:
                 return created, now
         return 0, 0
 
-    def flow_times(self, link, endpoint=None):
-        """(handshakes, first bytes) of the connections over `link`, to any endpoint or this one, as Times."""
+    def flow_times(self, link=None, endpoints=()):
+        """(handshakes, first bytes) of connections as Times: over this link or any, to these endpoints or all."""
+        wanted = [stable_id(name) for name in endpoints]
         sums = [Times(), Times()]
         for offset in range(0, len(self._paths), PATH):
             to, over = struct.unpack_from("<II", self._paths, offset)
-            if to == 0 or over != stable_id(link) or (endpoint and to != stable_id(endpoint)):
+            if to == 0 or (link and over != stable_id(link)) or (wanted and to not in wanted):
                 continue
             for i in range(2):
                 count, sum_ns = struct.unpack_from("<2Q", self._paths, offset + 16 + i * TIMES)
