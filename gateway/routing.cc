@@ -63,7 +63,9 @@ void RouterRouting::take_load(const Policy::Endpoint& of, const EngineLoad& load
   const auto found = std::ranges::find_if(endpoints, [&](const router::RouterSnapshot::Endpoint& each) {
     return each.id == of.id && each.target.address == of.address && each.target.port == of.port;
   });
-  if (found != endpoints.end()) router::publish(load, rate, of.load.counts(), found->counters->engine);
+  if (found == endpoints.end()) return;
+  router::publish(load, rate, of.load.counts(), found->counters->engine);
+  router::mark_sent(*found->counters);
 }
 
 void RouterRouting::add_reports(const Policy& policy, Instant now, std::vector<EndpointLoad>& loads) {

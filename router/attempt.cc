@@ -301,8 +301,7 @@ bool Attempt::judge_status() {
   const Instant now = thread_.loop.now();
   const AttemptResult result = result_of_status(static_cast<std::uint16_t>(status));
   if (task_.endpoint.load.orca)
-    publish(parse_orca(head.find(kOrcaAnswerName).value_or("")), now, task_.endpoint.load.counts(),
-            counters.engine);
+    take_report(head.find(kOrcaAnswerName), now, task_.endpoint.load.counts(), counters);
   const auto said = [status] { return "the endpoint answered " + std::to_string(status); };
   if (status >= 300 && status < 400) {
     end_.error = unavailable(502, "endpoint_redirect", "the endpoint answered with a redirection");

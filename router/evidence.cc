@@ -49,8 +49,8 @@ void add_costs(const RouterSnapshot& snapshot, Families& out) {
         const Labels labels{{"service", service.name},
                             {"model", model.name},
                             {"endpoint", snapshot.endpoints[candidate.endpoint].name}};
-        fixed.measure(labels, static_cast<double>(candidate.service.fixed.count()) / 1e9);
-        token.measure(labels, candidate.service.ns_per_token / 1e9);
+        fixed.add(labels, static_cast<double>(candidate.service.fixed.count()) / 1e9);
+        token.add(labels, candidate.service.ns_per_token / 1e9);
       }
     }
   }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -16,9 +17,11 @@ class Family {
  public:
   Family(prometheus::MetricType type, const char* name, const char* help) : family_{name, help, type, {}} {}
 
-  void add(Labels labels, std::uint64_t value) { measure(std::move(labels), static_cast<double>(value)); }
-  void measure(Labels labels, double number) {
+  template <class Number>
+  requires std::is_arithmetic_v<Number>
+  void add(Labels labels, Number value) {
     prometheus::ClientMetric metric;
+    const auto number = static_cast<double>(value);
     metric.label = std::move(labels);
     metric.counter.value = family_.type == prometheus::MetricType::Counter ? number : 0;
     metric.gauge.value = family_.type == prometheus::MetricType::Gauge ? number : 0;

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "router/engine_reading.h"
 #include "router/http_head.h"
 #include "router/usage.h"
 
@@ -70,6 +71,13 @@ OrcaReport parse_orca(std::string_view value) {
   if (same_ignoring_case(form, "text")) return parse_text(report);
   if (same_ignoring_case(form, "json")) return parse_json(report);
   return {};
+}
+
+void take_report(std::optional<std::string_view> field, Instant now, Nanos counts,
+                 EndpointCounters& counters) {
+  if (!field) return;
+  publish(parse_orca(*field), now, counts, counters.engine);
+  mark_sent(counters);
 }
 
 void publish(const OrcaReport& report, Instant now, Nanos counts, EngineReading& out) {

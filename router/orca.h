@@ -25,6 +25,10 @@ struct OrcaReport {
 // Of the field's value; what is not understood is unknown.
 [[nodiscard]] OrcaReport parse_orca(std::string_view value);
 
+// The report in an endpoint's answer, if there is one: requests are decided by it from here on.
+void take_report(std::optional<std::string_view> field, Instant now, Nanos counts,
+                 EndpointCounters& counters);
+
 // What it leaves out stays as it was said before, while that counts. Of any thread.
 void publish(const OrcaReport& report, Instant now, Nanos counts, EngineReading& out);
 
