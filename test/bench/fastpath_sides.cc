@@ -91,10 +91,12 @@ Ours::Ours() {
   ports[1] = {"link0", PortRole::link, "", ""};
   ports[2] = {"link1", PortRole::link, "", ""};
   table_ = ServingTable::build(make_table(), ports).value();
-  forwarder_ = Forwarder::open({.state_directory = {}, .flow_capacity = kCapacity, .counters = &counters_},
-                               Instant{kNow})
-                   .value();
-  forwarder_->adopt(*table_, Instant{kNow});
+  Forwarder::Options options;
+  options.flow_capacity = kCapacity;
+  options.counters = &counters_;
+  options.paths = paths_.get();
+  forwarder_ = Forwarder::open(options, Instant{kNow - 1000}).value();
+  forwarder_->adopt(*table_, Instant{kNow - 1000});  // before what is timed
 }
 
 void Ours::process(Frames& frames, std::size_t first, std::size_t count, bool reply, Sent& sent,

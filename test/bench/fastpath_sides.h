@@ -35,6 +35,7 @@ class Ours {
 
  private:
   telemetry::WorkerSlot counters_;
+  std::unique_ptr<telemetry::Paths> paths_ = std::make_unique<telemetry::Paths>();
   std::unique_ptr<const ServingTable> table_;
   std::unique_ptr<Forwarder> forwarder_;
   std::array<Packet, kBurst> packets_;
