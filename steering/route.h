@@ -28,7 +28,7 @@ struct Candidate {
   friend bool operator==(const Candidate&, const Candidate&) = default;
 };
 
-// A tier's candidates tie: new flows are spread over them by weight. An endpoint is at most once in a tier.
+// New flows are spread over a tier's candidates by weight. An endpoint is at most once in a tier.
 using Tier = std::vector<Candidate>;
 
 enum class Exclusion : std::uint8_t {
@@ -37,7 +37,7 @@ enum class Exclusion : std::uint8_t {
   pop_not_allowed,  // by the service's `pops`
   not_pinned,       // while the service is pinned to others
   unhealthy,        // by the health checks
-  full,             // at its capacity, and another of the service is not
+  full,             // near its capacity, and another of the service is not
   cost_tier,        // one of a lower cost tier is usable
   link_down,        // the path's link
   over_max_rtt,     // measured + declared beyond the service's limit
