@@ -10,7 +10,7 @@
 // draw),
 //    and the one that costs least is taken. Costs that are as good as equal (`equal`) go by requests in
 //    flight for the weight; at equal ones the first drawn stays, so that shares are the weights'.
-//    Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 1996: two draws are enough
+//    Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing", 1996: a few draws are enough
 //    against the herd that follows one stale minimum.
 // 5. With a prefix to be kept together, the first drawn by the prefix is taken instead while it costs no more
 //    than `affinity_margin` above the least, and has no more in flight than the least of the others drawn, a
@@ -88,7 +88,7 @@ inline constexpr std::size_t kMaxChoices = 4;  // drawn at once; more is a herd
 
 // The constants of the law (policy: steering.requests).
 struct ChoiceLaw {
-  std::uint32_t choices = 2;
+  std::uint32_t choices = 4;
   Nanos spill_margin = std::chrono::milliseconds(2);
   std::uint32_t equal_ppm = 20'000;  // of the cost, in millionths
   Nanos equal_absolute = std::chrono::microseconds(100);

@@ -55,6 +55,7 @@ TEST_F(ChoiceTest, TheCheaperOfTwoWhateverTheDraw) {
 }
 
 TEST_F(ChoiceTest, TheDearestOfThreeIsNeverTaken) {
+  law.choices = 2;
   add(0, 1ms);
   add(0, 2ms);
   add(0, 3ms);
