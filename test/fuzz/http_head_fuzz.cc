@@ -68,8 +68,8 @@ void check_request_use(const Head& head, std::string_view rest) {
   require(head.count(FieldName::host) == 1 && head.target().starts_with('/'), "one place to go");
   if (framing->body == BodyKind::chunked) check_chunks(rest);
   std::string out;
-  write_request_head(out, {"POST", head.target(), "host", "", "", "", framing->body, framing->length, true},
-                     head);
+  write_request_head(
+      out, {"POST", head.target(), "host", "", "", "", framing->body, framing->length, true, ""}, head);
   const HeadResult again = parse(true, out);
   require(again.state == HeadResult::State::complete && again.head.octets() == out.size(),
           "one head is written");

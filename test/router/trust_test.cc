@@ -172,10 +172,10 @@ TEST_F(TrustTest, ReloadsItsKeys) {
   EXPECT_THAT(ask(chat(kAsk, bearer("team"))), StartsWith("HTTP/1.1 200 "));
   const auto again = [&] {
     const Instant now = monotonic_now();
-    const Route decided = route(policy, Conditions{}, Route{}, now);
+    const Route anew = route(policy, Conditions{}, Route{}, now);
     in_force = std::make_shared<const Policy>(policy);
     auto errors = router->prepare(in_force, now);
-    if (errors.empty()) router->publish(in_force, decided, now);
+    if (errors.empty()) router->publish(in_force, anew, now);
     return text_of(errors);
   };
   write_keys({{"team", ", rpm: 0"}});

@@ -41,11 +41,24 @@ TEST(PolicyRouter, EveryConstantIsRead) {
       std::string(kRoutedPolicy) +
       "router: {threads: 2, body_hold: 2MiB, held_octets: 8MiB, retries: 1, retry_budget: 10%, retry_min: 7, "
       "pool_idle: 3s, breaker: {failures: 4, window: 20s, open: 5s, successes: 3}, slow_start: 0ms, "
+      "choice: {draw: 3, spill_margin: 5ms, equal: 1.5%, affinity_margin: 7ms, refresh_after: 9s, "
+      "refresh_one_in: 11}, service: {fixed: 20ms, tokens_per_second: 5000}, decision_log: /d, "
       "drain_deadline: 1m, usage_records: {directory: /u, file_octets: 8KiB, octets: 64KiB}}\n");
-  EXPECT_EQ(
-      policy.router,
-      (Policy::Router{
-          2, 2U << 20U, 8U << 20U, 1, 0.1, 7, 3s, {4, 20s, 5s, 3}, 0s, 60s, "none", {"/u", 8192, 65536}}));
+  EXPECT_EQ(policy.router, (Policy::Router{2,
+                                           2U << 20U,
+                                           8U << 20U,
+                                           1,
+                                           0.1,
+                                           7,
+                                           3s,
+                                           {4, 20s, 5s, 3},
+                                           {3, 5ms, 15'000, 100us, 7ms, 9s, 11},
+                                           {20ms, 200'000},
+                                           0s,
+                                           60s,
+                                           "none",
+                                           "/d",
+                                           {"/u", 8192, 65536}}));
 }
 
 TEST(PolicyRouter, ARoutedServiceIsReadAsItSays) {
