@@ -48,8 +48,18 @@ std::vector<Tier> tiers_of(const Route& route) {
   return out;
 }
 
-// Decided again and again under `conditions`, with dwell and hold out of the way: hysteresis stays, so what
-// is not better by enough moves nothing.
+// Good news counts whole, and no path waits for having flapped.
+void forgive(Route& route) {
+  for (auto* list : {&route.services, &route.pools})
+    for (ServiceRoute& service : *list)
+      for (RankedPath& path : service.ranking.paths) {
+        if (path.cost.known()) path.damped = path.cost.total();
+        path.flaps = 0;
+      }
+}
+
+// Decided again and again under `conditions`, with dwell, hold and slow good news out of the way: hysteresis
+// stays, so what is not better by enough moves nothing.
 Route settled(Policy policy, Conditions conditions, Route route, Instant now) {
   policy.steering.dwell = 1;
   policy.steering.hold = Nanos(0);
@@ -59,6 +69,7 @@ Route settled(Policy policy, Conditions conditions, Route route, Instant now) {
     for (Conditions::Link& link : conditions.links)
       if (link.window) link.window->taken = link.window->taken + policy.steering.tick;
     route = perigee::route(policy, conditions, route, now);
+    if (i == 0) forgive(route);
     std::vector<Tier> next = tiers_of(route);
     if (i > 0 && next == tiers) break;
     tiers = std::move(next);

@@ -168,7 +168,8 @@ RankedPath Evaluation::remember_one(const PathInput& input, const RankedPath* ol
   const bool terms_changed = old != nullptr && path.cost.fixed() != input.cost.fixed();
   const bool operators_word = old != nullptr && path.usable != input.usable &&
                               (path.usable == Usable::drained || input.usable == Usable::drained);
-  const bool stood_aside = path.usable == Usable::cost_tier;  // it was good all the time
+  // It was good all the time.
+  const bool stood_aside = path.usable == Usable::cost_tier || path.usable == Usable::full;
   if (terms_changed || operators_word) policy_changed_ = true;
   path.path = input.path;
   path.usable = input.usable;

@@ -101,14 +101,17 @@ void check_table(const Route& route, const table::Table& table) {
       ASSERT_EQ(compiled.weight, decided.weight);
     }
   }
-  // Behind them only what a dead link keeps out.
+  // Behind them only what a dead link or a lower cost tier keeps out.
   for (std::size_t t = chosen.tiers.size(); t < record.tier_count; ++t) {
     const table::Tier& tier = table.tiers[record.first_tier + t];
     for (std::uint32_t c = 0; c < tier.candidate_count; ++c) {
       const table::Candidate& compiled = table.candidates[tier.first_candidate + c];
-      const Excluded standby{EndpointId{table.endpoints[compiled.endpoint].id},
-                             LinkId{table.links.at(compiled.link).id}, Exclusion::link_down};
-      ASSERT_NE(std::find(chosen.excluded.begin(), chosen.excluded.end(), standby), chosen.excluded.end());
+      const EndpointId endpoint{table.endpoints[compiled.endpoint].id};
+      const LinkId link{compiled.link == table::kNone ? 0 : table.links[compiled.link].id};
+      ASSERT_TRUE(std::any_of(chosen.excluded.begin(), chosen.excluded.end(), [&](const Excluded& one) {
+        return one.endpoint == endpoint && one.link == link &&
+               (one.reason == Exclusion::link_down || one.reason == Exclusion::cost_tier);
+      }));
     }
   }
 }
