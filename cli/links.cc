@@ -32,11 +32,11 @@ void print(const boost::json::value& answer, std::ostream& out) {
                    {"VLAN", true},
                    {"PEER"}});
   for (const auto& link : list_at(answer, "/links")) {
-    table.add({text_at(link, "/name"), text_at(link, "/pop"), state(link),
-               age_at(link, "/state_age_s"), ms_at(link, "/rtt_ms/min"), ms_at(link, "/rtt_ms/p50"),
-               ms_at(link, "/rtt_ms/p99"), text_at(link, "/rtt_ms/samples"), flow_rtt(link),
-               percent_at(link, "/loss_ratio"), ms_at(link, "/last_sample_age_ms"), text_at(link, "/port"),
-               text_at(link, "/vlan"), text_at(link, "/peer")});
+    table.add({text_at(link, "/name"), text_at(link, "/pop"), state(link), age_at(link, "/state_age_s"),
+               ms_at(link, "/rtt_ms/min"), ms_at(link, "/rtt_ms/p50"), ms_at(link, "/rtt_ms/p99"),
+               text_at(link, "/rtt_ms/samples"), flow_rtt(link), percent_at(link, "/loss_ratio"),
+               ms_at(link, "/last_sample_age_ms"), text_at(link, "/port"), text_at(link, "/vlan"),
+               text_at(link, "/peer")});
   }
   table.print(out, "no links");
 }

@@ -1,6 +1,5 @@
-// What the operator wants, as an immutable value: every name resolved to an index or an id, every unit a
-// type. policy_yaml.h makes one from a file and vouches for what is said here; nothing else in the program
-// sees YAML.
+// What the operator wants, as an immutable value: every name an index or an id, every unit a type.
+// policy_yaml.h makes one from a file and vouches for what is said here; nothing else sees YAML.
 #pragma once
 
 #include <cstddef>
@@ -388,8 +387,7 @@ struct Policy {
   // The declared RTT from the link's peer onward to `pop_index`: 0 for the peer's own PoP; absent when the
   // link does not lead there.
   [[nodiscard]] std::optional<Nanos> onward(const Link& link, std::size_t pop_index) const;
-  // The interface that leads to a local `address`: the one it is on-link at, else the one with the default
-  // gateway; an index into interfaces.
+  // Index of the interface that a local `address` is on-link at, else of that with the default gateway.
   [[nodiscard]] std::optional<std::size_t> interface_to(const IpAddress& address) const;
 
   friend bool operator==(const Policy&, const Policy&) = default;
