@@ -1,6 +1,7 @@
 #include "steering/policy_router.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "steering/policy_names.h"
 
@@ -147,7 +148,8 @@ void read_choice(Map& map, Policy::Router& router) {
     inner.integer<std::uint32_t>("draw", law.choices, 1, kMaxChoices);
     inner.duration("spill_margin", law.spill_margin, Nanos(0), 10s);
     double equal = law.equal_ppm / 1e6;
-    if (inner.percent("equal", equal, 0, 0.5)) law.equal_ppm = static_cast<std::uint32_t>(equal * 1e6 + 0.5);
+    if (inner.percent("equal", equal, 0, 0.5))
+      law.equal_ppm = static_cast<std::uint32_t>(std::lround(equal * 1e6));
     inner.duration("affinity_margin", law.affinity_margin, Nanos(0), 10s);
     inner.duration("refresh_after", law.refresh_after, 1s, 24h);
     inner.integer<std::uint32_t>("refresh_one_in", law.refresh_one_in, 0, 1'000'000);
