@@ -19,7 +19,7 @@ class WitnessTest(lab_case.LabCase):
     def since(self, before, enough, **which):
         """(handshakes, first bytes) since then, so many of each."""
         def more():
-            met = [now - then for now, then in zip(self.lab.telemetry().flow_times(**which), before)]
+            met = [after - was for after, was in zip(self.lab.telemetry().flow_times(**which), before)]
             return met if min(times.count for times in met) >= enough else None
         return wait_for("forwarded connections", more, patience=60)
 
