@@ -149,8 +149,8 @@ AdminResponse Admin::plan_change(const AdminRequest& request) const {
     for (const Error& error : policy.error()) errors.emplace_back(error.text());
     return invalid(std::move(errors));
   }
-  if (const auto tls = load_check_tls(*policy); !tls) {
-    for (const std::string& error : tls.error()) errors.emplace_back(error);
+  if (const auto access = load_endpoint_access(*policy); !access) {
+    for (const std::string& error : access.error()) errors.emplace_back(error);
     return invalid(std::move(errors));
   }
   const auto snapshot = cell_.load();

@@ -128,13 +128,13 @@ boost::system::result<ControlService::Candidate, std::vector<std::string>> Contr
     return errors;
   }
   auto policy = std::make_shared<const Policy>(std::move(*parsed));
-  auto check_tls = load_check_tls(*policy);
-  if (!check_tls) return check_tls.error();
+  auto access = load_endpoint_access(*policy);
+  if (!access) return access.error();
   if (routing_ != nullptr) {  // last: it opens new listeners
     if (auto errors = routing_->prepare(policy); !errors.empty()) return errors;
   }
   return Candidate{std::move(policy), std::make_shared<const std::string>(std::move(text)),
-                   std::move(*check_tls)};
+                   std::move(*access)};
 }
 
 boost::system::result<ControlService::Candidate, std::vector<std::string>> ControlService::from_file() {
@@ -166,7 +166,7 @@ asio::awaitable<Change> ControlService::reload() {
 
 asio::awaitable<Change> ControlService::change(Candidate candidate, bool replaced_file) {
   const ControlLoop::InForce before = loop_.in_force();
-  const CheckTls check_tls_before = check_tls_;
+  const std::vector<EndpointAccess> access_before = access_;
   const std::vector<EndpointHealth> known = checker_.report();
   if (!(before.policy->admin == candidate.policy->admin)) {
     log_.write(LogLevel::warning, "admin_addresses_need_restart");
@@ -177,7 +177,7 @@ asio::awaitable<Change> ControlService::change(Candidate candidate, bool replace
   Change outcome = co_await acknowledged(revision);
   if (outcome.result != ChangeResult::refused) co_return outcome;
 
-  ask_endpoints(*before.policy, check_tls_before);
+  ask_endpoints(*before.policy, access_before);
   checker_.recall(known);
   loop_.put_back(before);
   if (replaced_file) {
@@ -226,14 +226,14 @@ Change ControlService::rejected(std::vector<std::string> errors) {
                 "the policy is invalid; nothing was changed", std::move(errors)};
 }
 
-void ControlService::ask_endpoints(const Policy& policy, CheckTls tls) {
-  check_tls_ = std::move(tls);
-  checker_.follow(policy, check_tls_);
-  poller_.follow(policy, check_tls_);
+void ControlService::ask_endpoints(const Policy& policy, std::vector<EndpointAccess> access) {
+  access_ = std::move(access);
+  checker_.follow(policy, access_);
+  poller_.follow(policy, access_);
 }
 
 std::uint64_t ControlService::adopt(const Candidate& candidate) {
-  ask_endpoints(*candidate.policy, candidate.check_tls);
+  ask_endpoints(*candidate.policy, candidate.access);
   return loop_.adopt(candidate.policy, candidate.text, monotonic_now());
 }
 

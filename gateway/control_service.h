@@ -75,7 +75,7 @@ class ControlService {
   struct Candidate {
     std::shared_ptr<const Policy> policy;
     std::shared_ptr<const std::string> text;
-    CheckTls check_tls;
+    std::vector<EndpointAccess> access;
   };
   boost::asio::awaitable<void> tick_forever();
   void tick();
@@ -86,7 +86,7 @@ class ControlService {
   boost::asio::awaitable<Change> acknowledged(std::uint64_t revision);
   Change rejected(std::vector<std::string> errors);
   std::uint64_t adopt(const Candidate& candidate);
-  void ask_endpoints(const Policy& policy, CheckTls tls);
+  void ask_endpoints(const Policy& policy, std::vector<EndpointAccess> access);
   // `loaded_at`: of the policy in force, when that is not the one of this reload.
   void record_reload(bool successful, std::vector<std::string> errors,
                      std::optional<std::string> loaded_at = std::nullopt);
@@ -99,7 +99,7 @@ class ControlService {
   Nanos acknowledge_within_;
   HealthChecker checker_;
   LoadPoller poller_;
-  CheckTls check_tls_;  // of the policy in force
+  std::vector<EndpointAccess> access_;  // of the policy in force
   boost::asio::steady_timer timer_;
   bool held_ = false;
   std::shared_ptr<bool> changing_ = std::make_shared<bool>(false);  // one change at a time

@@ -102,6 +102,7 @@ asio::awaitable<void> EndpointConnection::exchange(Stream& stream, const Questio
   http::request<http::empty_body> request{http::verb::get, question.path, 11};
   request.set(http::field::host, host_field(target_));
   request.set(http::field::user_agent, "perigee");
+  if (!question.authorization.empty()) request.set(http::field::authorization, question.authorization);
   request.keep_alive(question.keep);
   auto [not_sent, sent] = co_await http::async_write(stream, request, kAsTuple);
   if (not_sent) {

@@ -35,6 +35,7 @@ class EndpointConnection {
  public:
   struct Question {
     std::string path;
+    std::string authorization;   // the field's value; empty: none
     unsigned status = 200;       // another one is a finding
     bool want_body = false;      // it is in the result, when the status is good
     std::uint32_t max_body = 0;  // octets

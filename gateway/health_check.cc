@@ -2,15 +2,21 @@
 
 #include <boost/asio/this_coro.hpp>
 
+#include "router/credential.h"
+
 namespace perigee::gateway {
 
 namespace asio = boost::asio;
 
 namespace {
 
+// For more than its health.
+bool is_asked(const Policy::Endpoint& endpoint) {
+  return !endpoint.discover.empty() || !endpoint.load.metrics.empty();
+}
+
 bool uses_tls(const Policy::Endpoint& endpoint) {
-  return endpoint.health.type == Policy::Health::Type::https ||
-         (endpoint.tls && (!endpoint.discover.empty() || !endpoint.load.metrics.empty()));
+  return endpoint.health.type == Policy::Health::Type::https || (endpoint.tls && is_asked(endpoint));
 }
 
 }  // namespace
@@ -22,34 +28,40 @@ CheckOutcome CheckResult::outcome() const {
   return finding == CheckFinding::timeout ? CheckOutcome::connect_timeout : CheckOutcome::failed;
 }
 
-boost::system::result<CheckTls, std::vector<std::string>> load_check_tls(const Policy& policy) {
-  CheckTls out(policy.endpoints.size());
+boost::system::result<std::vector<EndpointAccess>, std::vector<std::string>> load_endpoint_access(
+    const Policy& policy) {
+  std::vector<EndpointAccess> out(policy.endpoints.size());
   std::vector<std::string> errors;
   for (std::size_t i = 0; i < out.size(); ++i) {
     const Policy::Endpoint& endpoint = policy.endpoints[i];
-    if (!uses_tls(endpoint)) continue;
-    auto loaded = router::TlsClient::load(endpoint.tls.value_or(Policy::EndpointTls{}));
-    if (loaded)
-      out[i] = std::move(*loaded);
-    else
-      errors.push_back("endpoints." + endpoint.name + ".tls: " + loaded.error().text());
+    const auto take = [&](auto loaded, auto& into, const char* key) {
+      if (loaded)
+        into = std::move(*loaded);
+      else
+        errors.push_back("endpoints." + endpoint.name + key + loaded.error().text());
+    };
+    if (uses_tls(endpoint))
+      take(router::TlsClient::load(endpoint.tls.value_or(Policy::EndpointTls{})), out[i].tls, ".tls: ");
+    if (is_asked(endpoint))
+      take(router::authorization(endpoint.credential), out[i].authorization, ".credential: ");
   }
   if (!errors.empty()) return errors;
   return out;
 }
 
-asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check,
-                                            std::shared_ptr<const router::TlsClient> tls, bool want_body) {
+asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check, EndpointAccess access,
+                                            bool want_body) {
   using Type = Policy::Health::Type;
   CheckResult result;
   const auto executor = co_await asio::this_coro::executor;
-  EndpointConnection connection(executor, target, {check.type == Type::https, std::move(tls)});
+  EndpointConnection connection(executor, target, {check.type == Type::https, std::move(access.tls)});
   connection.expires_after(check.timeout);  // once: it bounds everything below
   co_await connection.open(result);
   const bool asks = check.type == Type::http || check.type == Type::https;
   if (result.finding != CheckFinding::ok || !asks) co_return result;
   EndpointConnection::Question question;
   question.path = check.path;
+  question.authorization = std::move(access.authorization);
   question.status = check.status;
   question.want_body = want_body || check.body;
   question.max_body = kMaxCheckResponse;

@@ -15,18 +15,21 @@
 
 namespace perigee::gateway {
 
-// How each endpoint of a policy is spoken to, in its order; null: without TLS.
-using CheckTls = std::vector<std::shared_ptr<const router::TlsClient>>;
+// With what an endpoint is asked by the gateway itself.
+struct EndpointAccess {
+  std::shared_ptr<const router::TlsClient> tls;  // null: without TLS
+  std::string authorization;  // for its models and its load; empty: none. Secret: never logged
+};
 
-// Reads what the endpoints name that are checked by https, or asked over TLS for their models or their load;
-// an error for each that is wrong.
-boost::system::result<CheckTls, std::vector<std::string>> load_check_tls(const Policy& policy);
+// Reads what the endpoints of `policy` name that are checked by https or asked for their models or their
+// load, in the policy's order; an error for each that is wrong.
+boost::system::result<std::vector<EndpointAccess>, std::vector<std::string>> load_endpoint_access(
+    const Policy& policy);
 
 // Runs on the executor of the calling coroutine; every failure is a finding. `tls` is for https, which checks
 // the endpoint's certificate as requests do: what is no endpoint of ours must not pass for a healthy one.
 // `want_body`: the result has the body.
 boost::asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check,
-                                                   std::shared_ptr<const router::TlsClient> tls,
-                                                   bool want_body = false);
+                                                   EndpointAccess access, bool want_body = false);
 
 }  // namespace perigee::gateway

@@ -4,6 +4,7 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <optional>
 
@@ -38,11 +39,12 @@ struct HealthChecker::Watch {
 
   Policy::Endpoint endpoint;
   std::string pop;
-  std::shared_ptr<const router::TlsClient> tls;
+  EndpointAccess access;
   asio::steady_timer timer;
   bool stopped = false;
   std::vector<std::string> expected;  // models
   Instant discover_at;                // next
+  bool discovering = false;           // one question at a time
   std::optional<Way> way;
   EndpointHealth health;
   router::RttWindow connects;
@@ -60,7 +62,7 @@ void HealthChecker::stop(Watch& watch) {
   watch.timer.cancel();
 }
 
-void HealthChecker::follow(const Policy& policy, const CheckTls& tls) {
+void HealthChecker::follow(const Policy& policy, const std::vector<EndpointAccess>& access) {
   std::vector<std::shared_ptr<Watch>> next;
   next.reserve(policy.endpoints.size());
   for (const Policy::Endpoint& endpoint : policy.endpoints) {
@@ -77,8 +79,8 @@ void HealthChecker::follow(const Policy& policy, const CheckTls& tls) {
         fresh->health = old->health;
       }
     }
-    if (next.size() < tls.size())
-      fresh->tls = tls[next.size()];  // also where it goes on: from its next check
+    if (next.size() < access.size())
+      fresh->access = access[next.size()];  // also where it goes on: from its next check
     next.push_back(std::move(fresh));
   }
   std::vector<std::shared_ptr<Watch>> before = std::move(watches_);
@@ -137,6 +139,7 @@ std::vector<EndpointHealth> HealthChecker::report() const {
 }
 
 asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::shared_ptr<Shared> shared) {
+  const auto executor = co_await asio::this_coro::executor;
   const Policy::Health law = watch->endpoint.health;
   const CheckTarget target{watch->endpoint.address, watch->endpoint.port};
   watch->timer.expires_after(shared->jitter.spread(law.interval, 0, kFirstWithin));
@@ -147,7 +150,7 @@ asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::sh
     watch->timer.expires_after(shared->jitter.spread(law.interval, 1 - kCheckJitter, 1 + kCheckJitter));
     const bool alive_before = shared->dataplane_alive;
     const std::optional<Way> way_before = watch->way;
-    auto work = check_endpoint(target, law, watch->tls);
+    auto work = check_endpoint(target, law, EndpointAccess{watch->access.tls, ""});
     CheckResult result = co_await std::move(work);
     if (watch->stopped) co_return;
     const bool counts = !way_before || !watch->way ||
@@ -156,15 +159,21 @@ asio::awaitable<void> HealthChecker::watch(std::shared_ptr<Watch> watch, std::sh
     take(*watch, *shared, std::move(result), counts && alive_before && shared->dataplane_alive);
     if (!passed || watch->endpoint.discover.empty() || monotonic_now() < watch->discover_at) continue;
     watch->discover_at = monotonic_now() + shared->discover_every;
-    Policy::Health ask;
-    ask.type = watch->endpoint.tls ? Policy::Health::Type::https : Policy::Health::Type::http;
-    ask.path = watch->endpoint.discover;
-    ask.timeout = law.timeout;
-    auto asking = check_endpoint(target, ask, watch->tls, true);
-    const CheckResult models = co_await std::move(asking);
-    if (watch->stopped) co_return;
-    take_models(*watch, *shared, models);
+    // Apart: a list that does not come keeps no check waiting.
+    if (!std::exchange(watch->discovering, true)) asio::co_spawn(executor, discover(watch, shared), kOrEnd);
   }
+}
+
+asio::awaitable<void> HealthChecker::discover(std::shared_ptr<Watch> watch, std::shared_ptr<Shared> shared) {
+  const Policy::Endpoint& endpoint = watch->endpoint;
+  Policy::Health ask;
+  ask.type = endpoint.tls ? Policy::Health::Type::https : Policy::Health::Type::http;
+  ask.path = endpoint.discover;
+  ask.timeout = endpoint.health.timeout;
+  auto asking = check_endpoint({endpoint.address, endpoint.port}, ask, watch->access, true);
+  const CheckResult models = co_await std::move(asking);
+  watch->discovering = false;
+  if (!watch->stopped) take_models(*watch, *shared, models);
 }
 
 // A list that cannot be had or read leaves what was known before.

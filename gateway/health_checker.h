@@ -27,8 +27,8 @@ class HealthChecker {
   HealthChecker& operator=(const HealthChecker&) = delete;
 
   // Checks the endpoints of `policy` from now on. An endpoint of the same name and address keeps what is
-  // known of it; others begin as unknown. `tls`: as load_check_tls() made it for `policy`.
-  void follow(const Policy& policy, const CheckTls& tls);
+  // known of it; others begin as unknown. `access`: as load_endpoint_access() made it for `policy`.
+  void follow(const Policy& policy, const std::vector<EndpointAccess>& access);
 
   // What report() said before endpoints went with one policy and came back with the next: those that were not
   // checked since take it up. In the order of the policy's endpoints.
@@ -49,6 +49,7 @@ class HealthChecker {
   struct Shared;
   struct Watch;
   static boost::asio::awaitable<void> watch(std::shared_ptr<Watch> watch, std::shared_ptr<Shared> shared);
+  static boost::asio::awaitable<void> discover(std::shared_ptr<Watch> watch, std::shared_ptr<Shared> shared);
   static void take(Watch& watch, Shared& shared, CheckResult result, bool counts);
   static void take_models(Watch& watch, Shared& shared, const CheckResult& result);
   void stop(Watch& watch);

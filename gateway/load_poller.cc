@@ -41,7 +41,7 @@ struct LoadPoller::Watch {
 
   Policy::Endpoint endpoint;
   std::string pop;
-  std::shared_ptr<const router::TlsClient> tls;
+  EndpointAccess access;
   asio::steady_timer timer;
   bool stopped = false;
   std::optional<EndpointConnection> connection;
@@ -64,7 +64,7 @@ void LoadPoller::stop(Watch& watch) {
   if (watch.connection) watch.connection->close();
 }
 
-void LoadPoller::follow(const Policy& policy, const CheckTls& tls) {
+void LoadPoller::follow(const Policy& policy, const std::vector<EndpointAccess>& access) {
   std::vector<std::shared_ptr<Watch>> before = std::move(watches_);
   watches_.clear();
   for (const Policy::Endpoint& endpoint : policy.endpoints) {
@@ -83,7 +83,7 @@ void LoadPoller::follow(const Policy& policy, const CheckTls& tls) {
       }
       break;
     }
-    if (watches_.size() < tls.size()) fresh->tls = tls[watches_.size()];
+    if (watches_.size() < access.size()) fresh->access = access[watches_.size()];
     watches_.push_back(fresh);
     if (!runs) asio::co_spawn(executor_, watch(fresh, shared_), kOrEnd);
   }
@@ -121,23 +121,25 @@ asio::awaitable<CheckResult> LoadPoller::ask(Watch& watch) {
   const Nanos limit = std::clamp(endpoint.load.interval, kLeastTime, kMostTime);
   EndpointConnection::Question question;
   question.path = endpoint.load.metrics;
+  // Another port of its address is another server.
+  const std::uint16_t port = endpoint.load.port == 0 ? endpoint.port : endpoint.load.port;
+  if (port == endpoint.port) question.authorization = watch.access.authorization;
   question.want_body = true;
   question.max_body = kMaxMetricsPage;
   question.keep = true;
   CheckResult result;
-  if (watch.connection && watch.connected_by == watch.tls) {
+  if (watch.connection && watch.connected_by == watch.access.tls) {
     watch.connection->expires_after(limit);
     co_await watch.connection->get(question, result);
   }
   // A kept one may have been closed since, which says nothing of the endpoint.
   const bool again =
-      !watch.connection || watch.connected_by != watch.tls || result.finding == CheckFinding::reset;
+      !watch.connection || watch.connected_by != watch.access.tls || result.finding == CheckFinding::reset;
   if (again && !watch.stopped) {
     result = {};
-    watch.connected_by = watch.tls;
-    const std::uint16_t port = endpoint.load.port == 0 ? endpoint.port : endpoint.load.port;
+    watch.connected_by = watch.access.tls;
     watch.connection.emplace(watch.timer.get_executor(), CheckTarget{endpoint.address, port},
-                             ConnectionTls{endpoint.tls.has_value(), watch.tls});
+                             ConnectionTls{endpoint.tls.has_value(), watch.access.tls});
     watch.connection->expires_after(limit);
     co_await watch.connection->open(result);
     if (result.finding == CheckFinding::ok) co_await watch.connection->get(question, result);

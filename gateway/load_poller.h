@@ -31,8 +31,8 @@ class LoadPoller {
   LoadPoller& operator=(const LoadPoller&) = delete;
 
   // Asks the endpoints of `policy` from now on. What was learned of one of the same name and address is kept.
-  // `tls`: as load_check_tls() made it for `policy`.
-  void follow(const Policy& policy, const CheckTls& tls);
+  // `access`: as load_endpoint_access() made it for `policy`.
+  void follow(const Policy& policy, const std::vector<EndpointAccess>& access);
 
   // In the order of the policy's endpoints, as of `now`.
   [[nodiscard]] std::vector<EndpointLoad> report(Instant now) const;

@@ -1,10 +1,8 @@
 #include "router/router.h"
 
-#include <cstdlib>
-
 #include "contract/directory.h"
+#include "router/credential.h"
 #include "router/keys.h"
-#include "router/secret_file.h"
 #include "router/socket_address.h"
 
 namespace perigee::router {
@@ -24,27 +22,6 @@ Result<std::shared_ptr<const TlsServer>> server_tls(const Policy::Listener& list
   settings.client_ca = listener.tls->client_ca;
   settings.client_certificate = static_cast<ClientCertificate>(listener.tls->client_certificate);
   return TlsServer::load(settings, tickets);
-}
-
-Result<std::string> authorization(const Policy::Credential& credential) {
-  using Token = Result<std::string>;
-  if (credential.none()) return Token(boost::system::in_place_value);
-  std::string token;
-  if (!credential.environment.empty()) {
-    const char* value = std::getenv(credential.environment.c_str());
-    if (value == nullptr) return Error{credential.environment, "no such variable in the environment"};
-    token = value;
-  } else {
-    auto read = read_secret(credential.file);
-    if (!read) return read.error();
-    token = std::move(*read);
-  }
-  for (const char octet : token) {
-    if (octet <= ' ' || octet > '~')
-      return Error{credential.file + credential.environment, "holds octets that no token has"};
-  }
-  if (token.empty()) return Error{credential.file + credential.environment, "is empty"};
-  return Token(boost::system::in_place_value, "Bearer " + token);
 }
 
 }  // namespace

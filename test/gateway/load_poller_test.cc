@@ -96,6 +96,25 @@ TEST_F(LoadPollerTest, AsksAgainAndAgainOverOneConnection) {
   poller_.follow(Policy{}, {});  // it stops the connection too, or the endpoint would wait for long
 }
 
+TEST_F(LoadPollerTest, ShowsItsCredentialToTheEndpointAndNotToAnotherPort) {
+  Policy policy = policy_with(endpoint_.port());
+  const std::vector<EndpointAccess> access{{nullptr, "Bearer secret"}};
+  const auto shown = [this] {
+    const std::lock_guard lock(mutex_);
+    return request_.find("\r\nAuthorization: Bearer secret\r\n") != std::string::npos;
+  };
+  poller_.follow(policy, access);
+  ASSERT_TRUE(run_until([&] { return taken_ >= 1; }));
+  EXPECT_TRUE(shown());
+  policy.endpoints[0].load.port = endpoint_.port();
+  policy.endpoints[0].port = closed_port();
+  poller_.follow(policy, access);
+  const auto before = taken_;
+  ASSERT_TRUE(run_until([&] { return taken_ > before; }));
+  EXPECT_FALSE(shown());
+  poller_.follow(Policy{}, {});
+}
+
 // A kept connection that its server closes when it pleases is no failure.
 TEST_F(LoadPollerTest, AConnectionThatWasClosedIsMadeAnew) {
   most_ = 2;
@@ -164,10 +183,10 @@ TEST_F(LoadPollerTest, OverTlsWithItsCertificateVerified) {
   const ScriptedEndpoint secure(identity.answering(http_response("200 OK", page(5))));
   Policy policy = policy_with(secure.port());
   policy.endpoints[0].tls = Policy::EndpointTls{issuer.file(), "127.0.0.1", true, "", ""};
-  poller_.follow(policy, *load_check_tls(policy));
+  poller_.follow(policy, *load_endpoint_access(policy));
   ASSERT_TRUE(run_until([&] { return waiting_ == 5; }));
   policy.endpoints[0].tls->ca = stranger.file();
-  poller_.follow(policy, *load_check_tls(policy));
+  poller_.follow(policy, *load_endpoint_access(policy));
   ASSERT_TRUE(run_until([&] { return seen(CheckFinding::tls_failed) >= 1; }));
   poller_.follow(Policy{}, {});
 }
