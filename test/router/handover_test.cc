@@ -22,11 +22,13 @@ class HoldingEndpoint {
   }
   ~HoldingEndpoint() {
     ::shutdown(listener_, SHUT_RDWR);
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
     ::close(listener_);
   }
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  // All have begun.
   void end_streams() {
+    thread_.join();
     for (const auto& peer : peers_) peer->send(chunk(kEvent) + chunk("data: [DONE]\n\n") + "0\r\n\r\n");
   }
 
