@@ -8,15 +8,6 @@ namespace perigee {
 
 namespace {
 
-// Finalizer of SplitMix64: every input bit reaches every output bit.
-constexpr std::uint64_t scramble(std::uint64_t x) {
-  x ^= x >> 30U;
-  x *= 0xbf58476d1ce4e5b9U;
-  x ^= x >> 27U;
-  x *= 0x94d049bb133111ebU;
-  return x ^ x >> 31U;
-}
-
 constexpr std::uint64_t kSeed = 0x5065726967656531U;  // "Perigee1"; another value moves every new flow
 
 // log2(1 + i / 256) in units of 2^-32, for i up to 256, by repeated squaring of a 1.31 fixed-point number:

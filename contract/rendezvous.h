@@ -14,6 +14,15 @@
 
 namespace perigee {
 
+// Finalizer of SplitMix64: every input bit reaches every output bit.
+constexpr std::uint64_t scramble(std::uint64_t x) {
+  x ^= x >> 30U;
+  x *= 0xbf58476d1ce4e5b9U;
+  x ^= x >> 27U;
+  x *= 0x94d049bb133111ebU;
+  return x ^ x >> 31U;
+}
+
 // 64 bits over (client address, client port, service) with a fixed seed.
 std::uint64_t rendezvous_key(const IpAddress& client, std::uint16_t client_port, ServiceId service);
 

@@ -5,13 +5,13 @@
 
 #include "router/choose.h"
 #include "router/orca.h"
+#include "steering/expected_cost.h"
 
 namespace perigee::router {
 namespace {
 
 // Of a body without a length, framed at a time: it is a copy.
 constexpr std::size_t kMaxChunk = 64U << 10U;
-constexpr int kNoWait = 8;  // a wait of less than this part of the service is none
 constexpr Nanos kHealthLook = std::chrono::seconds(1);  // how often, while nothing comes
 
 std::optional<Nanos> retry_after_of(const Head& head) {
@@ -279,9 +279,9 @@ bool Attempt::receive() {
 void Attempt::answer_began(Instant now) {
   began_ = true;
   task_.in_flight.answer_began();
-  const CostTerms& cost = task_.cost;
-  if (!whole_ || !relay_.event_stream() || !cost.network || cost.wait > cost.service / kNoWait) return;
-  thread_.samples->service.put({task_.endpoint.id, task_.pool, task_.tokens, now - started_ - *cost.network});
+  if (!whole_ || !relay_.event_stream()) return;
+  if (const auto took = service_seen(task_.cost, now - started_))
+    thread_.samples->service.put({task_.endpoint.id, task_.pool, task_.tokens, *took});
 }
 
 // Something of the answer went to the client: nothing is tried again, and a trial of the breaker is over. It

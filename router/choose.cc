@@ -2,16 +2,15 @@
 
 #include <algorithm>
 
+#include "contract/rendezvous.h"
 #include "router/breaker.h"
-#include "steering/request_cost.h"
+#include "steering/expected_cost.h"
 
 namespace perigee::router {
 namespace {
 
 constexpr std::uint32_t kFullyWarm = 1000;  // thousandths
 constexpr std::uint32_t kColdest = 100;     // a tenth: enough to be seen, too little to be flooded
-constexpr std::uint64_t kUsualHead = 512;   // octets, of a request to an endpoint
-constexpr double kFastest = 1000;           // ns a token: no engine works off a million of them in a second
 // At least, for each failure that counts: an endpoint that refuses in a millisecond costs more than a slow
 // one.
 constexpr Nanos kFailureCost = std::chrono::milliseconds(250);
@@ -30,21 +29,15 @@ CostTerms cost_of(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& po
                   const EndpointPool* connections, std::uint32_t failures, Instant now) {
   const RouterSnapshot::Endpoint& endpoint = snapshot.endpoints[candidate.endpoint];
   const EndpointCounters& counters = *endpoint.counters;
-  CostTerms out;
-  if (endpoint.cost.known()) {
-    const ConnectionSeen connection = connections == nullptr ? ConnectionSeen{true, false, kInitialWindow}
-                                                             : connections->seen(endpoint.target, now);
-    const std::uint32_t rounds = round_trips(connection, kUsualHead + request.octets);
-    out.network =
-        rounds * (*endpoint.cost.rtt + endpoint.cost.declared) + endpoint.cost.policy + endpoint.cost.loss;
-  }
-  out.service = candidate.service.of(request.tokens);
+  RequestSeen sent{request.octets, request.tokens, {true, false, kInitialWindow}};
+  if (connections != nullptr && endpoint.cost.known())
+    sent.connection = connections->seen(endpoint.target, now);
   const auto read = [](const auto& counter) {
     return static_cast<double>(counter.load(std::memory_order_relaxed));
   };
   const EngineReading& engine = counters.engine;
-  double rate = 1e9 / std::max(candidate.service.ns_per_token, kFastest);
-  QueueSeen queue;
+  EndpointSeen seen{endpoint.cost, candidate.service, {}, {}};
+  QueueSeen& queue = seen.queue;
   queue.outstanding = read(counters.tokens_waiting);
   queue.outstanding_streamed = read(counters.tokens_waiting_streamed);
   queue.mean_prompt = pool.mean_prompt;
@@ -53,9 +46,9 @@ CostTerms cost_of(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& po
     queue.age = now - Instant{engine.taken.load(std::memory_order_relaxed)};
     queue.sent_since = read(counters.tokens_sent) - read(engine.sent_before);
     if (read(engine.prompt_tokens) > 0) queue.mean_prompt = read(engine.prompt_tokens);
-    if (read(engine.prefill_rate) > 0) rate = read(engine.prefill_rate);
+    if (read(engine.prefill_rate) > 0) seen.prefill_rate = read(engine.prefill_rate);
   }
-  out.wait = expected_wait(queue, rate);
+  CostTerms out = expected_cost(sent, seen);
   out.penalty = failures * std::max(out.service, kFailureCost);
   return out;
 }
@@ -101,13 +94,6 @@ Contender contender_of(const RouterSnapshot& snapshot, const RouterSnapshot::Poo
     out.retry_at = retry_after;
   }
   return out;
-}
-
-// The finalizer of splitmix64: every bit of the result depends on every bit of the input.
-std::uint64_t mixed(std::uint64_t value) {
-  value = (value ^ value >> 30U) * 0xbf58476d1ce4e5b9U;
-  value = (value ^ value >> 27U) * 0x94d049bb133111ebU;
-  return value ^ value >> 31U;
 }
 
 constexpr std::uint64_t absent_word(std::uint32_t pool, std::uint64_t until_s) {
@@ -161,7 +147,7 @@ std::uint64_t prefix_of(const RouterSnapshot::Pool& pool, std::string_view octet
 
 bool takes_canary(const RouterSnapshot::Model& model, std::uint64_t sticky) {
   if (model.canary_per_10000 == 0) return false;
-  return mixed(sticky ^ std::uint64_t{model.pool.id} << 32U) % 10'000 < model.canary_per_10000;
+  return scramble(sticky ^ std::uint64_t{model.pool.id} << 32U) % 10'000 < model.canary_per_10000;
 }
 
 void remember_retry_after(EndpointCounters& counters, std::optional<Nanos> after, Instant now) {

@@ -2,14 +2,10 @@
 
 #include <algorithm>
 
+#include "steering/expected_cost.h"
+
 namespace perigee::simulator {
 namespace {
-
-// Of router/attempt.cc and router/choose.cc.
-constexpr int kNoWait = 8;             // a wait of less than this part of the service is none
-constexpr std::uint64_t kHead = 512;   // octets of a request besides its prompt
-constexpr double kFastest = 1000;      // ns a token
-constexpr std::uint32_t kWarm = 1000;  // thousandths of a weight
 
 const ServiceId kPool{1};  // there is one model
 
@@ -29,25 +25,17 @@ void Ours::placed(const Knowledge& known, Instant) {
 
 CostTerms Ours::cost_of(const EndpointKnowledge& known, const Endpoint& endpoint, std::uint64_t octets,
                         double tokens, Instant now) const {
-  CostTerms out;
-  if (known.placed.path.known()) {
-    const std::uint32_t rounds = round_trips({true, false, kInitialWindow}, kHead + octets);
-    out.network = rounds * (*known.placed.path.rtt + known.placed.path.declared) + known.placed.path.policy +
-                  known.placed.path.loss;
-  }
-  out.service = endpoint.service.of(tokens);
-  double rate = 1e9 / std::max(endpoint.service.ns_per_token, kFastest);
-  QueueSeen queue;
+  EndpointSeen seen{known.placed.path, endpoint.service, {}, {}};
+  QueueSeen& queue = seen.queue;
   queue.outstanding = queue.outstanding_streamed = endpoint.tokens_waiting;
   queue.mean_prompt = mean_prompt_;
   if (known.metrics && now - known.metrics_at <= kMetricsCountFor) {
     queue.waiting = known.metrics->waiting;
     queue.age = now - known.metrics_at;
     queue.sent_since = endpoint.tokens_sent - endpoint.sent_before;
-    rate = known.rate.prefill_rate().value_or(rate);
+    seen.prefill_rate = known.rate.prefill_rate();
   }
-  out.wait = expected_wait(queue, rate);
-  return out;
+  return expected_cost({octets, tokens, {true, false, kInitialWindow}}, seen);
 }
 
 std::optional<std::uint16_t> Ours::choose(const Knowledge& known, const Dispatched& request, Random& random) {
@@ -61,7 +49,7 @@ std::optional<std::uint16_t> Ours::choose(const Knowledge& known, const Dispatch
     contender.tier = static_cast<std::uint8_t>(known.endpoints[e].placed.tier);
     contender.stale = request.sent - endpoints_[e].refreshed > law_.refresh_after;
     contender.load = known.endpoints[e].in_flight + 1;
-    contender.weight = known.endpoints[e].placed.weight * kWarm;
+    contender.weight = known.endpoints[e].placed.weight;
     contender.cost = cost_of(known.endpoints[e], endpoints_[e], request.octets, tokens, request.sent);
     contenders_.push_back(contender);
   }
@@ -84,10 +72,8 @@ void Ours::dispatched(const Knowledge&, const Dispatched& request) {
 void Ours::first_event(const Knowledge&, const Dispatched& request, Instant now) {
   const Sent& sent = sent_[request.request];
   endpoints_[request.endpoint].tokens_waiting -= sent.tokens;
-  if (!sent.cost.network || sent.cost.wait > sent.cost.service / kNoWait) return;
-  learned_.add(
-      ServiceSample{id_of(request.endpoint), kPool, sent.tokens, now - request.sent - *sent.cost.network},
-      settings_.service, now);
+  if (const auto took = service_seen(sent.cost, now - request.sent))
+    learned_.add(ServiceSample{id_of(request.endpoint), kPool, sent.tokens, *took}, settings_.service, now);
 }
 
 void Ours::failed(const Knowledge&, const Dispatched& request, Instant) {
