@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "steering/policy_names.h"
 
@@ -141,6 +142,15 @@ void read_log(Map& map, const char* key, std::string& target) {
     map.absolute_path(key, target);
 }
 
+// Each has its own form, and is opened anew and written by itself. Both may go to stderr.
+void read_logs(Map& map, Policy::Router& router) {
+  read_log(map, "access_log", router.access_log);
+  read_log(map, "decision_log", router.decision_log);
+  const auto file = [](const std::string& log) { return std::filesystem::path(log).lexically_normal(); };
+  if (router.decision_log[0] == '/' && file(router.decision_log) == file(router.access_log))
+    map.report().add(map.path("decision_log"), "is the file of \"access_log\"; name another");
+}
+
 void read_choice(Map& map, Policy::Router& router) {
   if (const auto at = map.child("choice")) {
     Map inner(*at, map.report());
@@ -199,8 +209,7 @@ void read_router_constants(Map& root, Policy::Router& router) {
   read_choice(map, router);
   map.duration("slow_start", router.slow_start, Nanos(0), 10min);
   map.duration("drain_deadline", router.drain_deadline, Nanos(0), 24h);
-  read_log(map, "access_log", router.access_log);
-  read_log(map, "decision_log", router.decision_log);
+  read_logs(map, router);
   read_usage_records(map, router.usage_records);
 }
 
