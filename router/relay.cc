@@ -42,7 +42,7 @@ void Relay::learn(std::string_view id, Instant now) {
 
 void Relay::keep_alive(std::string_view fields) {
   constexpr std::string_view kComment = ": keep-alive\n\n";
-  if (head_ != nullptr && !event_stream()) return;
+  if (head_ != nullptr && (!event_stream() || splitter_->amid_event())) return;
   if (!committed_ && head_ != nullptr) {
     commit();
     if (!withheld_.empty()) {
@@ -113,10 +113,6 @@ void Relay::commit() {
 bool Relay::put(std::string_view payload, Instant now) {
   if (splitter_) {
     const SseRead read = splitter_->feed(payload);
-    if (read.overflow) {
-      fault_ = "an event is longer than may wait for its end";
-      return false;
-    }
     if (read.broken) note_bad_data();
     if (committed_ || !read.broken) put_events(read, false, now);
     return !read.broken;
@@ -186,17 +182,17 @@ bool Relay::finish(std::string_view payload, Instant now) {
   }
   SseRead read = splitter_->feed(payload);
   // What lacks only its blank line may still be an event.
-  if (!read.overflow && !read.broken && splitter_->tail_octets() > 0) {
+  if (!read.broken && splitter_->tail_octets() > 0) {
     put_events(read, false, now);
     read = splitter_->finish();
   }
-  const bool whole = !read.overflow && !read.broken && splitter_->tail_octets() == 0;
+  const bool whole = !read.broken && splitter_->tail_octets() == 0 && !splitter_->amid_event();
   const bool promised = form_ == StreamForm::chunks || form_ == StreamForm::named_events;
   if (whole && (!promised || splitter_->ended())) {
     put_events(read, true, now);
     return true;
   }
-  if (!read.overflow && (committed_ || !read.broken)) put_events(read, false, now);
+  if (committed_ || !read.broken) put_events(read, false, now);
   fault_ = "the stream ended without its last event";
   if (read.broken) note_bad_data();
   return false;
@@ -207,7 +203,8 @@ void Relay::break_off(const ApiError& error) {
     exchange_.abandon();
     return;
   }
-  const std::string event = error_event(form_, error);
+  std::string event = error_event(form_, error);
+  if (splitter_ && splitter_->amid_event()) event.insert(0, "\n\n");  // ends what was begun of another
   const std::string_view part = event;
   exchange_.end({&part, 1});
 }

@@ -161,12 +161,48 @@ void SseSplitter::cut(SseRead& read) {
   }
 }
 
+// Of an event too large to be held: its name, or the type that its data begins with, says whether it is the
+// last, and the data passes through the search for its usage.
+void SseSplitter::begin_large(std::string_view head, SseRead& read) {
+  const EventFields fields = read_fields(head);
+  const std::string_view name = fields.name.empty() ? type_of(fields.data) : fields.name;
+  SseEvent out{head};
+  if (fields.data.empty()) {
+    out.kind = SseKind::comment;
+  } else {
+    if (name == "error" || name == "response.failed") out.kind = SseKind::error;
+    ++read.data_events;
+  }
+  started_ = true;
+  events_.push_back(out);
+  LargeEvent& large = amid_.emplace();
+  large.last = ends_stream(name);
+  const std::string_view response = top_level_value(fields.data, "response");
+  large.usage.feed(response.empty() ? fields.data : response);
+}
+
+// How many of the octets are the large event's.
+std::size_t SseSplitter::pass_large(std::string_view octets, SseRead& read) {
+  const std::size_t end = event_end(octets, 0);
+  const std::string_view part = octets.substr(0, end);
+  events_.push_back({part, SseKind::part});
+  amid_->usage.feed(part);
+  if (end == std::string_view::npos) return octets.size();
+  events_.back().last = amid_->last;
+  ended_ = ended_ || amid_->last;
+  read.usage = amid_->usage.usage();
+  amid_.reset();
+  return end;
+}
+
 SseRead SseSplitter::feed(std::string_view octets) {
   SseRead read;
   events_.clear();
   std::size_t rest_begin = 0;
   std::size_t rest_end = 0;
-  if (after_cr_ && tail_.empty() && octets.starts_with('\n')) {
+  if (amid_ && !octets.empty()) {
+    rest_end = pass_large(octets, read);
+  } else if (after_cr_ && tail_.empty() && octets.starts_with('\n')) {
     // The other half of a CRLF whose CR ended the last event: it leaves now, and is not the next event's.
     after_cr_ = false;
     rest_end = 1;
@@ -187,13 +223,21 @@ SseRead SseSplitter::feed(std::string_view octets) {
     rest_end = end;
   }
   read.rest = octets.substr(rest_begin, rest_end - rest_begin);
+  const std::string_view incomplete = octets.substr(rest_end);
+  if (read.broken || tail_.size() + incomplete.size() <= kMaxEventTail) {
+    tail_ += incomplete;
+  } else if (tail_.empty()) {
+    begin_large(incomplete, read);
+    read.rest = octets.substr(rest_begin);
+  } else {  // no event was complete
+    tail_ += incomplete;
+    first_.swap(tail_);
+    tail_.clear();
+    read.first = first_;
+    begin_large(first_, read);
+  }
   read.events = events_;
   if (read.broken) cut(read);
-  if (tail_.size() + octets.size() - rest_end > kMaxEventTail) {
-    read.overflow = true;
-  } else {
-    tail_ += octets.substr(rest_end);
-  }
   return read;
 }
 

@@ -14,7 +14,9 @@
 
 namespace perigee::router {
 
-inline constexpr std::size_t kMaxEventTail = 64U << 10U;  // of an incomplete event that waits for its end
+// Of an incomplete event that waits for its end. A larger one (an image, an answer of the Responses API that
+// repeats its instructions) passes piece by piece and is known by its beginning.
+inline constexpr std::size_t kMaxEventTail = 64U << 10U;
 
 enum class SseKind : std::uint8_t {
   data,
@@ -22,6 +24,7 @@ enum class SseKind : std::uint8_t {
   usage,    // data whose only content is token usage: `choices` is empty or null
   error,    // data with an `error`, `event: error`, or response.failed
   done,     // data: [DONE]
+  part,     // more of an event that is larger than kMaxEventTail
 };
 
 struct SseEvent {
@@ -34,15 +37,14 @@ struct SseEvent {
 
 // What one read completed. Views hold until the next call.
 struct SseRead {
-  std::string_view first;  // the event that began in an earlier read, whole; empty when there is none
-  std::string_view rest;   // the further complete events, a part of the octets fed
+  std::string_view first;            // the event that began in an earlier read; empty when there is none
+  std::string_view rest;             // what further leaves, a part of the octets fed
   std::span<const SseEvent> events;  // all of them, in order
   std::uint32_t data_events = 0;     // of kind data, usage or error
   std::optional<TokenUsage> usage;   // the last one among these events
   // An event had data that is neither JSON nor [DONE]: no client could read it. It and all that follows are
   // left out.
   bool broken = false;
-  bool overflow = false;  // the tail would pass kMaxEventTail: no stream of events; nothing more is read
 };
 
 class SseSplitter {
@@ -53,6 +55,8 @@ class SseSplitter {
   SseRead finish();
 
   [[nodiscard]] std::size_t tail_octets() const { return tail_.size(); }
+  // A part of an event has left and its end has not come: nothing else may go out in between.
+  [[nodiscard]] bool amid_event() const { return amid_.has_value(); }
   [[nodiscard]] bool ended() const { return ended_; }  // an event with `last` was seen
 
  private:
@@ -60,13 +64,21 @@ class SseSplitter {
   std::size_t event_end(std::string_view octets, std::size_t at);
   void add(std::string_view event, SseRead& read);
   static void cut(SseRead& read);
+  void begin_large(std::string_view head, SseRead& read);
+  std::size_t pass_large(std::string_view octets, SseRead& read);
+
+  struct LargeEvent {
+    bool last = false;
+    UsageFinder usage;
+  };
 
   std::string tail_;   // the incomplete event
   std::string first_;  // owns SseRead::first
   std::vector<SseEvent> events_;
-  bool line_empty_ = true;  // nothing was read of the current line yet
-  bool after_cr_ = false;   // the last octet was a CR that ended a line: an LF right after it belongs to it
-  bool started_ = false;    // past where a byte order mark may be
+  std::optional<LargeEvent> amid_;  // the one that passes in parts
+  bool line_empty_ = true;          // nothing was read of the current line yet
+  bool after_cr_ = false;  // the last octet was a CR that ended a line: an LF right after it belongs to it
+  bool started_ = false;   // past where a byte order mark may be
   bool ended_ = false;
 };
 

@@ -184,5 +184,50 @@ TEST_F(SessionStreamTest, PassesNumbersThatOnlyPythonHas) {
   router.reset();
 }
 
+// Images and answers that repeat what they were asked are larger than may wait for their end.
+TEST_F(SessionStreamTest, AnEventOfAnySizePasses) {
+  const std::string filler(300'000, 'x');
+  const std::string completed =
+      "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{"
+      "\"instructions\":\"" +
+      filler + "\",\"usage\":{\"input_tokens\":7,\"output_tokens\":2}}}\n\n";
+  const std::string created =
+      "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{"
+      "\"instructions\":\"" +
+      filler + "\"}}\n\n";
+  const ScriptedEndpoint endpoint([&](Peer& peer) {
+    peer.read_message();
+    peer.send(stream(created + completed));
+    peer.wait_closed();
+  });
+  begin({endpoint.port()});
+  const auto peer = client();
+  peer->send(at("/v1/responses"));
+  const std::string answer = peer->read_message();
+  std::string events;  // without the framing of chunks
+  for (std::size_t from = answer.find("\r\n\r\n") + 4; from < answer.size();) {
+    const std::size_t size = std::stoul(answer.substr(from, 8), nullptr, 16);
+    if (size == 0) break;
+    from = answer.find("\r\n", from) + 2;
+    events += answer.substr(from, size);
+    from += size + 2;
+  }
+  EXPECT_TRUE(events == created + completed) << answer.size();
+  const RequestRecord record = records.wait();
+  EXPECT_EQ(record.ending, Ending::completed);
+  ASSERT_TRUE(record.usage);
+  EXPECT_EQ(record.usage->prompt, 7U);
+  router.reset();
+}
+
+TEST_F(SessionStreamTest, AnErrorInsideOfALargeEventIsAnEventOfItsOwn) {
+  const std::string begun = "data: {\"b64_json\":\"" + std::string(100'000, 'x');
+  const std::string answer = in_two_steps(chat(kAskStream), kGood, begun);
+  const std::size_t error = answer.find("\n\ndata: {\"error\":");
+  ASSERT_NE(error, std::string::npos);
+  EXPECT_GT(error, 100'000U);
+  EXPECT_THAT(answer, Not(HasSubstr("[DONE]")));
+}
+
 }  // namespace
 }  // namespace perigee::router

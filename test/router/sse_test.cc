@@ -28,7 +28,6 @@ void add(Seen& seen, const SseRead& read) {
   EXPECT_EQ(joined, std::string(read.first) + std::string(read.rest)) << "the events are all that passes";
   if (read.usage) seen.usage = read.usage;
   seen.data_events += read.data_events;
-  EXPECT_FALSE(read.overflow);
 }
 
 Seen read_in_pieces(std::string_view stream, std::size_t piece) {
@@ -116,15 +115,41 @@ TEST(SseSplitter, OnlyTheLastEventMayLackItsBlankLine) {
   }
 }
 
-TEST(SseSplitter, TheTailIsBounded) {
+TEST(SseSplitter, WhatIsTooLargeToBeHeldPassesInParts) {
+  const std::string filler(3 * kMaxEventTail, 'x');
+  const std::string completed =
+      "event: response.completed\r\ndata: {\"type\":\"response.completed\",\"response\":"
+      "{\"id\":\"r\",\"instructions\":\"" +
+      filler +
+      "\",\"metadata\":{\"usage\":{\"input_tokens\":1}},"
+      "\"usage\":{\"input_tokens\":7,\"output_tokens\":2}}}\r\n\r\n";
+  const std::string image = "data: {\"b64_json\":\"" + filler + "\"}\n\n";
+  const std::string comment = ": " + filler + "\n\n";
+  const std::string stream = "data: {\"a\":1}\n\n" + image + comment + ": hi\n\n" + completed;
+  for (const std::size_t piece : {std::size_t{1000}, kMaxEventTail - 1, kMaxEventTail}) {
+    const Seen seen = read_in_pieces(stream, piece);
+    EXPECT_TRUE(seen.passed == stream) << "unchanged, in pieces of " << piece;
+    EXPECT_EQ(seen.data_events, 3U);
+    EXPECT_TRUE(seen.ended);
+    EXPECT_EQ(seen.usage, (TokenUsage{7, 2, 0, 0})) << "of the answer, not what its client sent";
+  }
+}
+
+TEST(SseSplitter, NoMoreThanTheBoundWaits) {
   SseSplitter splitter;
-  EXPECT_FALSE(splitter.feed(std::string(kMaxEventTail, 'x')).overflow);
-  EXPECT_TRUE(splitter.feed("x").overflow);
-  SseSplitter other;
-  EXPECT_TRUE(other.feed("data: 1\n\n" + std::string(kMaxEventTail + 1, 'x')).overflow);
-  SseSplitter whole;
-  const std::string large = "data: \"" + std::string(3 * kMaxEventTail, 'x') + "\"\n\n";
-  EXPECT_EQ(whole.feed(large).rest.size(), large.size()) << "what is complete need not wait";
+  EXPECT_EQ(splitter.feed("data: 1\n\ndata: \"" + std::string(kMaxEventTail - 7, 'x')).rest, "data: 1\n\n");
+  EXPECT_EQ(splitter.tail_octets(), kMaxEventTail);
+  EXPECT_FALSE(splitter.amid_event());
+  EXPECT_EQ(splitter.feed("x").first.size(), kMaxEventTail + 1);
+  EXPECT_TRUE(splitter.amid_event());
+  EXPECT_EQ(splitter.tail_octets(), 0U);
+  EXPECT_EQ(splitter.feed("x").rest, "x") << "nothing of it waits any more";
+  EXPECT_TRUE(splitter.finish().events.empty()) << "its end is not to be known";
+  const SseRead end = splitter.feed("\"\n\ndata: [DO");
+  EXPECT_EQ(end.rest, "\"\n\n");
+  EXPECT_EQ(end.events[0].kind, SseKind::part);
+  EXPECT_FALSE(splitter.amid_event());
+  EXPECT_EQ(splitter.tail_octets(), 9U);
 }
 
 TEST(SseEvents, ErrorsAreKnownInEveryForm) {
