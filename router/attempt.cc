@@ -152,6 +152,7 @@ bool Attempt::time_out() {
   }
   // An endpoint that thinks for so long has the request: to send it again elsewhere would pay for it twice.
   end_.error = unavailable(504, "endpoint_timeout", "the endpoint did not answer in time");
+  end_.error.should_retry = false;
   return end(AttemptEnd::Kind::failed, AttemptResult::failure, "no answer in time");
 }
 

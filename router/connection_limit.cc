@@ -20,7 +20,7 @@ IpAddress source_of(const IpAddress& address) {
 }  // namespace
 
 ConnectionPermit::ConnectionPermit(ConnectionPermit&& other) noexcept
-    : limit_(std::move(other.limit_)), source_(std::exchange(other.source_, {})) {}
+    : limit_(std::move(other.limit_)), source_(std::exchange(other.source_, std::nullopt)) {}
 
 ConnectionPermit& ConnectionPermit::operator=(ConnectionPermit&& other) noexcept {
   std::swap(limit_, other.limit_);
@@ -62,11 +62,11 @@ bool ConnectionLimit::assign(ConnectionPermit& permit, const IpAddress& source) 
   return true;
 }
 
-void ConnectionLimit::give_back(const IpAddress& source) {
+void ConnectionLimit::give_back(const std::optional<IpAddress>& source) {
   open_.fetch_sub(1, std::memory_order_relaxed);
-  if (source.none()) return;
+  if (!source) return;
   const std::scoped_lock lock(mutex_);
-  const auto found = sources_.find(source);
+  const auto found = sources_.find(*source);
   if (--found->second == 0) sources_.erase(found);
 }
 

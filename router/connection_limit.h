@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "contract/address.h"
@@ -26,7 +27,7 @@ class ConnectionPermit {
  private:
   friend class ConnectionLimit;
   std::shared_ptr<ConnectionLimit> limit_;
-  IpAddress source_;  // none: counted in all only
+  std::optional<IpAddress> source_;  // absent: counted in all only
 };
 
 // Used when a connection opens and closes, not in between.
@@ -45,7 +46,7 @@ class ConnectionLimit : public std::enable_shared_from_this<ConnectionLimit> {
 
  private:
   friend class ConnectionPermit;
-  void give_back(const IpAddress& source);
+  void give_back(const std::optional<IpAddress>& source);
 
   std::atomic<std::size_t> total_;
   std::atomic<std::size_t> per_source_;

@@ -63,9 +63,11 @@ std::optional<ApiError> HeldBody::expect(Operation operation) {
   return std::nullopt;
 }
 
-// Keeps all_ in step with what is held.
+// Keeps all_ in step with the memory that was written to: room for what a client only announced costs
+// nothing, and would let few clients shut out all others.
 void HeldBody::account() {
-  const std::uint64_t now = held_.capacity();
+  const std::uint64_t now =
+      std::min<std::uint64_t>(held_.capacity(), std::max<std::uint64_t>(accounted_, held_.size()));
   all_.now.fetch_add(now - accounted_, std::memory_order_relaxed);  // wraps as it should when it shrank
   accounted_ = now;
 }

@@ -61,6 +61,15 @@ TEST(ConnectionLimit, AChangeLeavesThoseThatAreOpen) {
   EXPECT_TRUE(limit->take());
 }
 
+TEST(ConnectionLimit, ASourceWhoseNetworkIsAllZeroGivesItsPlaceBack) {
+  const auto limit = std::make_shared<ConnectionLimit>(10, 1);
+  const IpAddress localhost = *IpAddress::parse("::1");
+  for (int i = 0; i < 3; ++i) {
+    ConnectionPermit permit = limit->take();
+    EXPECT_TRUE(limit->assign(permit, localhost));
+  }
+}
+
 TEST(ConnectionLimit, APermitOutlivesItsListener) {
   auto limit = std::make_shared<ConnectionLimit>(1, 1);
   ConnectionPermit permit = limit->take();

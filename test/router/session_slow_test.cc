@@ -78,5 +78,34 @@ TEST_F(SessionSlowTest, WhoAsksNothingMoreIsCut) {
   EXPECT_THAT(peer->read_all(), StartsWith("HTTP/1.1 200 "));
 }
 
+// What clients announce is not held, and what they sent is.
+TEST_F(SessionSlowTest, OnlyWhatHasComeOfBodiesIsHeld) {
+  const ScriptedEndpoint answering([](Peer& peer) {
+    while (!peer.read_message().empty()) peer.send(json_answer("{}"));
+  });
+  begin({answering.port()}, "{}", "{held_octets: 1MiB, body_hold: 512KiB}");
+  const std::string announced =
+      chat(R"({"model":"m","messages":[],"user":")" + std::string(500'000, 'x') + "\"}");
+  std::vector<std::unique_ptr<Peer>> waiting;
+  for (int i = 0; i < 5; ++i) {
+    waiting.push_back(client());
+    waiting.back()->send(announced.substr(0, 400));
+  }
+  eventually([&] { return router->counters().held.now > 0; });
+  EXPECT_THAT(ask(chat(kAsk)), StartsWith("HTTP/1.1 200 "));
+  int refused = 0;
+  for (const auto& peer : waiting)
+    peer->send(announced.substr(400, announced.size() - 401));  // all but one octet
+  eventually([&] { return router->counters().held.now > 900'000; });
+  for (const auto& peer : waiting) {
+    peer->send("}");
+    refused += peer->read_message().starts_with("HTTP/1.1 503 ") ? 1 : 0;
+  }
+  EXPECT_EQ(refused, 3) << "two fit";
+  waiting.clear();
+  expect_nothing_held();
+  router.reset();
+}
+
 }  // namespace
 }  // namespace perigee::router
