@@ -55,7 +55,7 @@ LoadConnection::Step LoadConnection::establish() {
   return Step::done;
 }
 
-void LoadConnection::start(std::string_view request) {
+bool LoadConnection::start(std::string_view request) {
   unsent_ = request;
   head_.clear();
   tail_.clear();
@@ -64,6 +64,7 @@ void LoadConnection::start(std::string_view request) {
   status_ = 0;
   events_ = 0;
   busy_ = true;
+  return flush();
 }
 
 bool LoadConnection::flush() {

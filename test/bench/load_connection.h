@@ -23,8 +23,8 @@ class LoadConnection {
   enum class Step : std::uint8_t { again, done, failed };
   // Connecting and the handshake; done: requests may be sent.
   Step establish();
-  // `request` outlives the answer.
-  void start(std::string_view request);
+  // Sends what the socket takes; the answer is for advance() alone. `request` outlives it. False: broken.
+  bool start(std::string_view request);
   // Sends what is left and reads what has come; done: the answer is complete.
   Step advance();
   // Reads what comes outside of an answer: with TLS, tickets.

@@ -10,12 +10,14 @@ namespace {
 
 constexpr std::int64_t kPatience = 60 * kSecond;  // no load is longer
 constexpr std::size_t kMostConnections = 512;     // of the open loop
+constexpr std::size_t kMostUnanswered = 1024;     // of held streams: their connections fit in a backlog
 constexpr std::uint32_t kEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 using Step = LoadConnection::Step;
 
 struct Slot {
   std::unique_ptr<LoadConnection> connection;
+  std::string own;  // its request, when each is another
   std::int64_t begun = 0;
   std::int64_t last = 0;  // read with something of the body; 0: none yet
   std::uint64_t events = 0;
@@ -36,15 +38,16 @@ class Slots {
     slot.begun = at;
     slot.last = 0;
     slot.events = 0;
-    slot.connection->start(options_.request);
-    follow(index);
+    if (options_.another) slot.own = options_.another();
+    if (!slot.connection->start(options_.another ? slot.own : options_.request)) ++result.errors;
   }
   // Goes on with a connection; what it measures is noted. done: its answer is whole.
   Step follow(std::size_t index) {
     Slot& slot = slots_[index];
     const Step step = slot.connection->advance();
     if (slot.connection->body_begun()) note(slot);
-    if (step == Step::failed || (step == Step::done && slot.connection->status() != 200)) ++result.errors;
+    if (step == Step::failed || (step == Step::done && slot.connection->status() != options_.expected))
+      ++result.errors;
     if (step == Step::done) {
       ++result.done;
       result.whole_ns.push_back(slot.last - slot.begun);
@@ -110,12 +113,7 @@ LoadResult closed_loop(const LoadOptions& options) {
   const std::int64_t deadline = begun + kPatience;
   std::size_t started = 0;
   for (; started < std::min(options.connections, options.requests); ++started) slots.begin(started, now_ns());
-  const auto over = [&] {
-    const std::size_t ended = slots.result.done + slots.result.errors;
-    return options.hold ? slots.result.first_ns.size() + slots.result.errors >= started
-                        : ended >= options.requests;
-  };
-  while (!over() && now_ns() < deadline) {
+  while (slots.result.done + slots.result.errors < options.requests && now_ns() < deadline) {
     for (const epoll_event& event : slots.wait(deadline)) {
       if (!slots[event.data.u64].connection->busy()) continue;
       const Step step = slots.follow(event.data.u64);
@@ -126,12 +124,33 @@ LoadResult closed_loop(const LoadOptions& options) {
     }
   }
   slots.result.seconds = static_cast<double>(now_ns() - begun) / static_cast<double>(kSecond);
-  if (options.hold) {
-    std::puts("held");
-    std::fflush(stdout);
-    wait_for_end_of_input();
-  }
   return std::move(slots.result);
+}
+
+LoadResult hold(const LoadOptions& options) {
+  Slots slots(options);
+  const std::int64_t begun = now_ns();
+  const std::int64_t deadline = begun + kPatience;
+  LoadResult& result = slots.result;
+  while (result.first_ns.size() + result.errors < options.connections && now_ns() < deadline) {
+    const std::size_t may = result.first_ns.size() + result.errors + kMostUnanswered;
+    while (slots.size() < std::min(options.connections, may)) slots.open();
+    for (const epoll_event& event : slots.wait(deadline)) {
+      LoadConnection& connection = *slots[event.data.u64].connection;
+      if (connection.busy()) {
+        slots.follow(event.data.u64);
+      } else if (!connection.open()) {
+        const Step step = connection.establish();
+        if (step == Step::done) slots.begin(event.data.u64, now_ns());
+        if (step == Step::failed) ++result.errors;
+      }
+    }
+  }
+  result.seconds = static_cast<double>(now_ns() - begun) / static_cast<double>(kSecond);
+  std::puts("held");
+  std::fflush(stdout);
+  wait_for_end_of_input();
+  return std::move(result);
 }
 
 LoadResult open_loop(const LoadOptions& options) {

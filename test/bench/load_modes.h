@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,11 +16,12 @@ struct LoadOptions {
   sockaddr_in to{};
   SSL_CTX* tls = nullptr;  // null: plain
   std::string request;
+  std::function<std::string()> another;  // when given, each request is one of its own
+  unsigned expected = 200;               // status of an answer; others are errors
   std::size_t connections = 1;
   std::size_t requests = 1;  // closed loop: all together
   double rate = 0;           // open loop: requests/s
   double seconds = 1;        // open loop and handshakes
-  bool hold = false;         // closed loop: stay in the first streams until our standard input ends
   bool resume = false;       // handshakes: go on from the session before
 };
 
@@ -37,6 +39,9 @@ struct LoadResult {
 
 // So many connections, each sends its next request when it has the answer.
 LoadResult closed_loop(const LoadOptions& options);
+// A stream on each connection, of which we wait for the first event; then all stay until our standard input
+// ends.
+LoadResult hold(const LoadOptions& options);
 // Requests leave at their times, whatever became of those before.
 LoadResult open_loop(const LoadOptions& options);
 // New TLS connections, each closed once its ticket is there.

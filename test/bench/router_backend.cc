@@ -1,7 +1,7 @@
 // The endpoint behind every proxy of `scripts/bench router`: the cheapest OpenAI server there is. It looks at
-// the first octets of a body alone: {"model":"m"... is answered with a fixed JSON text,
-// {"stream":EVENTS,GAP_US with so many events, one chunk each, the first at once and the others at that
-// distance.
+// the first and the last octets of a body alone (an AI gateway writes what it has read anew, in its own
+// order). With "stream":true it answers "max_tokens" events, one chunk each, the first at once and the others
+// "seed" microseconds apart; without, a fixed JSON text.
 //   router_backend ADDRESS PORT
 #include <deque>
 #include <memory>
@@ -15,9 +15,10 @@
 namespace perigee::bench {
 namespace {
 
-constexpr std::string_view kStream = R"("stream":true,"max_tokens":)";
+constexpr std::string_view kStream = R"("stream":true)";
+constexpr std::string_view kEvents = R"("max_tokens":)";
 constexpr std::string_view kGap = R"("seed":)";
-constexpr std::size_t kLookedAt = 160;  // octets of a body
+constexpr std::size_t kLookedAt = 160;  // octets at either end of a body
 
 const std::string& json_answer() {
   static const std::string answer = [] {
@@ -53,6 +54,15 @@ const std::string& last_event() {
   return text;
 }
 
+// Adds octets of a body to its ends that are kept.
+void look_at(std::string& ends, std::string_view octets) {
+  const std::size_t first = std::min(octets.size(), kLookedAt - std::min(kLookedAt, ends.size()));
+  ends += octets.substr(0, first);
+  octets.remove_prefix(first);
+  ends += octets.substr(octets.size() - std::min(octets.size(), kLookedAt));
+  if (ends.size() > 2 * kLookedAt) ends.erase(kLookedAt, ends.size() - 2 * kLookedAt);
+}
+
 // The number after `name` in `text`; 0: there is none.
 std::int64_t number_after(std::string_view text, std::string_view name) {
   const std::size_t at = text.find(name);
@@ -62,7 +72,7 @@ std::int64_t number_after(std::string_view text, std::string_view name) {
 struct Connection {
   int fd = -1;
   std::uint32_t generation = 0;  // of its stream: due events of an earlier one are nobody's
-  std::string in;                // the head, then the first octets of the body
+  std::string in;                // the head, then the first and last octets of the body
   std::size_t body_left = 0;
   bool in_body = false;
   std::int64_t events_left = 0;
@@ -152,11 +162,12 @@ class Backend {
 
   // No pipelining: what comes is of the one request.
   void take_body(Connection& connection, std::string_view octets) {
-    if (connection.in.size() < kLookedAt) connection.in += octets.substr(0, kLookedAt);
+    look_at(connection.in, octets);
     connection.body_left -= std::min(connection.body_left, octets.size());
     if (connection.body_left > 0) return;
     connection.in_body = false;
-    connection.events_left = number_after(connection.in, kStream);
+    connection.events_left =
+        connection.in.find(kStream) == std::string::npos ? 0 : number_after(connection.in, kEvents);
     connection.gap_ns = number_after(connection.in, kGap) * 1000;
     connection.in.clear();
     if (connection.events_left == 0) {
@@ -189,7 +200,7 @@ class Backend {
   Poller poller_;
   std::vector<std::unique_ptr<Connection>> connections_;  // by descriptor
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
-  std::array<char, 256 * 1024> buffer_{};
+  std::array<char, std::size_t{256} * 1024> buffer_{};
 };
 
 }  // namespace
