@@ -95,7 +95,7 @@ ssize_t LoadConnection::receive(char* into, std::size_t size) {
 
 LoadConnection::Step LoadConnection::advance() {
   if (!flush()) return Step::failed;
-  static std::array<char, 64 * 1024> buffer;
+  static std::array<char, std::size_t{64} * 1024> buffer;
   while (busy_) {
     const ssize_t got = receive(buffer.data(), buffer.size());
     if (got < 0 && errno == EAGAIN) return Step::again;

@@ -13,6 +13,7 @@ SCRATCH = "/run/bench"
 ENDPOINT = "10.9.0.1"  # on the loopback device; no policy takes 127.0.0.1 for an endpoint
 ENDPOINT_PORT = 9000
 PROXY_CPU, LOAD_CPU = 0, 1
+SOCKETS = 50_000  # open at once, on either side of a proxy
 KEY = "bench.0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
 MODEL_LIMIT = 1_000_000_000  # a minute: never reached
 
@@ -57,12 +58,18 @@ def certificate():
 
 
 class Direct:
-    name, address, port, tls_port, process = "direct", ENDPOINT, ENDPOINT_PORT, None, None
+    name, address, port, tls_port, headers = "direct", ENDPOINT, ENDPOINT_PORT, None, {}
 
     def start(self):
         pass
 
     def stop(self):
+        pass
+
+    def serves(self, _row):
+        return True
+
+    def settle(self):
         pass
 
     @property
@@ -71,7 +78,7 @@ class Direct:
 
 
 class Proxy:
-    address = "127.0.0.1"
+    address, headers = "127.0.0.1", {}  # headers: what it must be told with each request
 
     def __init__(self, port):
         self.port, self.tls_port = port, port + 1
@@ -81,7 +88,7 @@ class Proxy:
         os.makedirs(self.directory, exist_ok=True)
         self.log = open(os.path.join(self.directory, "out"), "w", encoding="utf-8")
         self.process = start(self.command(), PROXY_CPU, stdout=self.log, stderr=self.log)
-        for _ in range(100):
+        for _ in range(300):
             if self.answers():
                 return
             time.sleep(0.1)
@@ -90,7 +97,8 @@ class Proxy:
 
     def answers(self):
         request = urllib.request.Request(f"http://{self.address}:{self.port}/v1/chat/completions", b'{"model":"m"}',
-                                         {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"})
+                                         {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"} |
+                                         self.headers)
         try:
             with urllib.request.urlopen(request, timeout=1) as answer:
                 return answer.status == 200
@@ -105,6 +113,12 @@ class Proxy:
             self.process.kill()
             self.process.wait()
         self.log.close()
+
+    def serves(self, _row):
+        return True
+
+    def settle(self):
+        """Until nothing is left to do of what its clients have given up: none of these goes on."""
 
     @property
     def directory(self):
@@ -139,6 +153,9 @@ class Haproxy(Proxy):
         super().__init__(port)
         self.name, self.logs = "haproxy, log" if logs else "haproxy", logs
 
+    def serves(self, row):
+        return not self.logs or row == "json"  # a log makes a difference to requests alone
+
     def command(self):
         # One line a request, to a file, as ours.
         log = ("log stdout format raw local0", "log global\n  option httplog") if self.logs else ("", "no log")
@@ -166,10 +183,20 @@ backend b
 
 
 class Perigee(Proxy):
-    def __init__(self, port, build_dir, everything):
+    def __init__(self, port, build_dir, everything, endpoint_port=ENDPOINT_PORT):
         super().__init__(port)
+        self.endpoint_port = endpoint_port
         self.name = "Perigee, all on" if everything else "Perigee"
         self.program, self.everything = os.path.join(build_dir, "bin", "perigee-gateway"), everything
+
+    def metrics(self):
+        """The value of each series."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port + 2}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
+
+    def in_flight(self):
+        return sum(value for name, value in self.metrics().items() if name.startswith("perigee_router_in_flight"))
 
     def command(self):
         for name in ("table", "telemetry"):
@@ -184,18 +211,52 @@ pops: {{here: {{prefixes: [10.9.0.0/24]}}}}
 interfaces: {{local: {{port: local0, address: 10.9.0.2/24}}}}
 health: {{type: none}}
 endpoints:
-  e: {{pop: here, address: {ENDPOINT}:{ENDPOINT_PORT}}}
+  e: {{pop: here, address: {ENDPOINT}:{self.endpoint_port}}}
 listeners:
-  plain: {{address: 127.0.0.1:{self.port}, limits: {{connections_per_source: 20000}}}}
+  plain: {{address: 127.0.0.1:{self.port}, limits: {{connections: {SOCKETS}, connections_per_source: {SOCKETS}}}}}
   secure:
     address: 127.0.0.1:{self.tls_port}
-    limits: {{connections_per_source: 20000}}
+    limits: {{connections: {SOCKETS}, connections_per_source: {SOCKETS}}}
     tls: {{certificates: [{{chain: {SCRATCH}/chain.pem, key: {SCRATCH}/key.pem}}]}}
 services:
-  ai: {{mode: route, listeners: [plain, secure], require_key: {str(self.everything).lower()}, models: {{m: {{endpoints: [e]}}}}}}
+  ai:
+    mode: route
+    listeners: [plain, secure]
+    require_key: {str(self.everything).lower()}
+    models: {{m: {{endpoints: [e], timeouts: {{idle: 10m}}}}}}
 router: {{threads: 1, access_log: {self.directory + "/access.log" if self.everything else "none"}}}
 {f"keys: {{file: {keys}}}" if self.everything else ""}
 admin: {{listen: "127.0.0.1:{self.port + 2}", socket: {self.directory}/admin.sock}}
 """)
         return [self.program, "--policy", policy, "--table-dir", f"{self.directory}/table", "--telemetry-dir",
                 f"{self.directory}/telemetry", "--log-level", "warning"]
+
+
+class AiGateway(Proxy):
+    """The AI gateway of npm that is pinned in ai_gateway/: one process of node."""
+    name = "AI gateway"
+    headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": f"http://{ENDPOINT}:{ENDPOINT_PORT}/v1"}
+
+    def __init__(self, port, packages):
+        super().__init__(port)
+        self.program = os.path.join(packages, "node_modules", "@portkey-ai", "gateway", "build", "start-server.js")
+
+    def serves(self, row):
+        return row not in ("json-tls", "full", "resumed", "memory-tls")  # it has no TLS
+
+    def start(self):
+        super().start()
+        for _ in range(300):  # its compiler needs to have seen some
+            self.answers()
+
+    def settle(self):
+        """It goes on with what clients have given up, on the CPU of the others."""
+        for _ in range(100):
+            before = cpu_us(self.pid)
+            time.sleep(0.2)
+            if cpu_us(self.pid) - before < 20_000:
+                return
+
+    def command(self):
+        return ["env", "NODE_ENV=production", f"TRUSTED_CUSTOM_HOSTS={ENDPOINT}", "node", self.program,
+                f"--port={self.port}", "--headless"]
