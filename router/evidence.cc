@@ -128,7 +128,9 @@ class Evidence::Sink final : public RecordSink {
   Sink(LineLog& log, LineLog& decisions, UsageSpool& usage, ThreadMetrics& metrics, std::size_t thread)
       : log_(log), decisions_(decisions), usage_(usage), metrics_(metrics), thread_(thread) {}
 
-  StreamSeries* stream(const RequestRecord& record) override { return &metrics_.stream(record); }
+  StreamSeries* begin_stream(const RequestRecord& record, Nanos first_event) override {
+    return &metrics_.begin_stream(record, first_event);
+  }
   void take(const RequestRecord& record) override {
     metrics_.take(record);
     log_.take(thread_, [&](std::string& out) { append_access_line(out, record); });

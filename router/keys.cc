@@ -70,6 +70,30 @@ void read_limit(Map& map, std::string_view key, std::optional<T>& out, T most) {
   if (map.integer<T>(key, limit, 1, most)) out = limit;
 }
 
+// "true": all limits that the key has; or a list of them.
+void read_shadow(Map& map, KeyLimits& limits) {
+  const auto at = map.child("shadow");
+  if (!at) return;
+  yaml::Report& report = map.report();
+  if (at->is(yaml::Node::Kind::scalar)) {
+    const Result<bool> all = parse_flag(at->node->scalar);
+    if (!all) return report.add(at->path, all.error().what);
+    if (*all && !limits.any())
+      return report.add(at->path, "says nothing without \"rpm\", \"tpm\" or \"concurrency\"");
+    limits.shadow = {*all, *all, *all};
+    return;
+  }
+  for (const Cursor& item : yaml::scalars(*at, report)) {
+    const std::string& name = item.node->scalar;
+    const bool has = (name == "rpm" && limits.requests) || (name == "tpm" && limits.tokens) ||
+                     (name == "concurrency" && limits.concurrency);
+    if (!has) report.add(item.path, "\"" + name + "\" is no limit of this key");
+    (name == "rpm"   ? limits.shadow.requests
+     : name == "tpm" ? limits.shadow.tokens
+                     : limits.shadow.concurrency) = true;
+  }
+}
+
 ApiKey read_key(const std::string& id, const Cursor& at, yaml::Report& report) {
   ApiKey key;
   key.id = id;
@@ -82,8 +106,7 @@ ApiKey read_key(const std::string& id, const Cursor& at, yaml::Report& report) {
   read_limit(map, "rpm", key.limits.requests, kMaxRate);
   read_limit(map, "tpm", key.limits.tokens, kMaxRate);
   read_limit<std::uint32_t>(map, "concurrency", key.limits.concurrency, 1'000'000);
-  if (map.value("shadow", key.limits.shadow, parse_flag) && key.limits.shadow && !key.limits.any())
-    report.add(map.path("shadow"), "says nothing without \"rpm\", \"tpm\" or \"concurrency\"");
+  read_shadow(map, key.limits);
   map.choice<Priority>("priority", key.priority,
                        {{"high", Priority::high}, {"normal", Priority::normal}, {"low", Priority::low}});
   map.value("diagnostics", key.diagnostics, parse_flag);

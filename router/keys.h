@@ -32,7 +32,11 @@ struct KeyLimits {
   std::optional<std::uint64_t> requests;  // a minute
   std::optional<std::uint64_t> tokens;    // a minute
   std::optional<std::uint32_t> concurrency;
-  bool shadow = false;  // what they would refuse is said in the log and counted, and goes through
+  // Those that only watch: what they would refuse is said in the log and counted, and goes through.
+  struct Shadow {
+    bool requests = false, tokens = false, concurrency = false;
+    friend bool operator==(const Shadow&, const Shadow&) = default;
+  } shadow;
 
   [[nodiscard]] bool any() const { return requests || tokens || concurrency; }
 };

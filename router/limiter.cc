@@ -129,6 +129,7 @@ Reservation& Reservation::operator=(Reservation&& other) noexcept {
   key_ = other.key_;
   counters_ = std::move(other.counters_);
   tokens_ = other.tokens_;
+  metered_ = other.metered_;
   counted_ = std::exchange(other.counted_, false);
   error_ = std::move(other.error_);
   would_refuse_ = other.would_refuse_;
@@ -152,39 +153,49 @@ std::string Reservation::fields(Instant now) const {
 }
 
 void Reservation::settle(std::uint64_t tokens) {
-  if (key_ == nullptr || !key_->limits.tokens || error_ || !would_refuse_.empty())
-    return;  // what is not counted
+  if (!metered_) return;
   give_back(counters_->tokens_whole_at, *key_->limits.tokens,
             static_cast<std::int64_t>(tokens_) - static_cast<std::int64_t>(tokens));
   tokens_ = tokens;
 }
 
-// In an order in which each can be given back when the next one refuses.
+// In an order in which each can be given back when the next one refuses. One that only watches is not taken
+// from when it would refuse, and the next ones are asked all the same.
 bool Limiter::take_all(Reservation& reservation, std::uint64_t tokens, Instant now) {
   const KeyLimits& limits = reservation.key_->limits;
   KeyCounters& counters = *reservation.counters_;
-  const auto refuse = [&](std::string_view name, std::string_view what, std::uint64_t limit,
-                          std::optional<Nanos> wait) {
-    reservation.would_refuse_ = name;
-    reservation.error_ = over(what, limit, wait);
-    return false;
+  // Whether it may go on.
+  const auto over_limit = [&](std::string_view name, std::string_view what, std::uint64_t limit, bool watches,
+                              std::optional<Nanos> wait) {
+    if (!watches)
+      reservation.error_ = over(what, limit, wait);
+    else if (reservation.would_refuse_.empty())
+      reservation.would_refuse_ = name;
+    return watches;
   };
   if (limits.concurrency) {
-    if (!count_in(counters.in_flight, *limits.concurrency))
-      return refuse("concurrency", "requests at once", *limits.concurrency, std::chrono::seconds(1));
-    reservation.counted_ = true;
+    reservation.counted_ = count_in(counters.in_flight, *limits.concurrency);
+    if (!reservation.counted_ && !over_limit("concurrency", "requests at once", *limits.concurrency,
+                                             limits.shadow.concurrency, std::chrono::seconds(1)))
+      return false;
   }
+  bool request_taken = false;
   if (limits.requests) {
     const Taken taken = take(counters.requests_whole_at, *limits.requests, 1, now);
-    if (!taken.granted) return refuse("requests", "requests per minute", *limits.requests, taken.wait);
+    request_taken = taken.granted;
+    if (!taken.granted &&
+        !over_limit("requests", "requests per minute", *limits.requests, limits.shadow.requests, taken.wait))
+      return false;
   }
   if (limits.tokens) {
     const Taken taken = take(counters.tokens_whole_at, *limits.tokens, tokens, now);
-    if (!taken.granted) {
-      if (limits.requests) give_back(counters.requests_whole_at, *limits.requests, 1);
-      return refuse("tokens", "tokens per minute", *limits.tokens, taken.wait);
+    reservation.metered_ = taken.granted;
+    if (taken.granted) {
+      reservation.tokens_ = tokens;
+    } else if (!over_limit("tokens", "tokens per minute", *limits.tokens, limits.shadow.tokens, taken.wait)) {
+      if (request_taken) give_back(counters.requests_whole_at, *limits.requests, 1);
+      return false;
     }
-    reservation.tokens_ = tokens;
   }
   return true;
 }
@@ -193,12 +204,10 @@ Task<Reservation> Limiter::reserve(const ApiKey& key, std::uint64_t tokens, Inst
   Reservation reservation;
   reservation.key_ = &key;
   reservation.counters_ = key.counters;
-  if (take_all(reservation, tokens, now)) co_return reservation;
-  reservation.release();
-  if (key.limits.shadow)
-    reservation.error_.reset();
-  else
+  if (!take_all(reservation, tokens, now)) {
+    reservation.release();
     reservation.would_refuse_ = {};
+  }
   co_return reservation;
 }
 

@@ -67,7 +67,8 @@ class Reservation {
 
   // For the client, when it is over a limit; then nothing is held.
   [[nodiscard]] const std::optional<ApiError>& error() const { return error_; }
-  // The limit that only watches and would have refused: "requests", "tokens", "concurrency"; empty: none.
+  // The first limit that only watches and would have refused: "requests", "tokens", "concurrency"; empty:
+  // none.
   [[nodiscard]] std::string_view would_refuse() const { return would_refuse_; }
   // Lines x-ratelimit-*, each with CRLF; empty for a key without limits.
   [[nodiscard]] std::string fields(Instant now) const;
@@ -82,6 +83,7 @@ class Reservation {
   std::shared_ptr<KeyCounters> counters_;
   std::uint64_t tokens_ = 0;
   bool counted_ = false;  // in in_flight
+  bool metered_ = false;  // tokens_ were taken
   std::optional<ApiError> error_;
   std::string_view would_refuse_;
 };

@@ -80,8 +80,7 @@ void Relay::forget() {
 void Relay::note(Instant now, std::uint64_t events) {
   if (record_.first_event.never()) {
     record_.first_event = now;
-    series_ = sink_.stream(record_);
-    if (series_ != nullptr) series_->first_event.add(now - record_.begun - record_.body_wait);
+    series_ = sink_.begin_stream(record_, now - record_.begun - record_.body_wait);
   } else if (series_ != nullptr && event_stream() && now > record_.last_event) {
     series_->gaps.add(now - record_.last_event);
   }

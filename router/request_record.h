@@ -90,9 +90,11 @@ struct StreamSeries {
 // Where the record of a finished request goes.
 class RecordSink {
  public:
-  // For the stream of this request, whose service and model are known; null: nobody counts. Outlives the
-  // request.
-  virtual StreamSeries* stream(const RequestRecord& /*record*/) { return nullptr; }
+  // Counts the first event of this request, and gives where its further ones are counted; null: nobody does.
+  // It outlives the request.
+  virtual StreamSeries* begin_stream(const RequestRecord& /*record*/, Nanos /*first_event*/) {
+    return nullptr;
+  }
   virtual void take(const RequestRecord& record) = 0;
   // Each choice of an endpoint, when somebody keeps them: making the record costs more than the choice.
   [[nodiscard]] virtual bool wants_decisions() const { return false; }

@@ -30,6 +30,8 @@ ThreadMetrics::ThreadMetrics() {
   ModelSeries& other = series_.add("");
   other.service = other.model = kOther;
   series_.size.store(1, std::memory_order_release);
+  endpoints_.add("").endpoint = kOther;
+  endpoints_.size.store(1, std::memory_order_release);
   for (auto* table : {&reasons_, &shadows_}) {
     table->add("").code = kOther;
     table->size.store(1, std::memory_order_release);
@@ -49,6 +51,25 @@ ModelSeries& ThreadMetrics::series(const RequestRecord& record) {
   made.model = record.model.empty() ? kOther : std::string_view(record.model);
   series_.size.store(size + 1, std::memory_order_release);
   return made;
+}
+
+EndpointSeries& ThreadMetrics::endpoint(const RequestRecord& record) {
+  if (const auto found = endpoints_.index.find(record.endpoint); found != endpoints_.index.end())
+    return *found->second;
+  const std::size_t size = endpoints_.size.load(std::memory_order_relaxed);
+  if (size > kMaxEndpoints) return *endpoints_.owned.front();
+  EndpointSeries& made = endpoints_.add(record.endpoint);
+  made.endpoint = record.endpoint;
+  made.pop = record.pop;
+  endpoints_.size.store(size + 1, std::memory_order_release);
+  return made;
+}
+
+StreamSeries& ThreadMetrics::begin_stream(const RequestRecord& record, Nanos first_event) {
+  endpoint(record).first_event.add(first_event);
+  StreamSeries& stream = series(record).stream;
+  stream.first_event.add(first_event);
+  return stream;
 }
 
 Count& ThreadMetrics::reason(Table<Reason, kMaxReasons>& table, const std::string& code) {
@@ -97,6 +118,9 @@ class MetricsReading {
       each(thread->series_, [this](const ModelSeries& series) {
         series_[{series.service, series.model}].push_back(&series);
       });
+      each(thread->endpoints_, [this](const EndpointSeries& series) {
+        endpoints_[{series.endpoint, series.pop}].push_back(&series.first_event);
+      });
       each(thread->reasons_, [this](const auto& reason) { reasons_[reason.code] += reason.count.get(); });
       each(thread->shadows_, [this](const auto& limit) { shadows_[limit.code] += limit.count.get(); });
     }
@@ -104,19 +128,25 @@ class MetricsReading {
 
   std::vector<prometheus::MetricFamily> families() {
     for (const auto& [key, all] : series_) add(key, all);
+    for (const auto& [key, all] : endpoints_) {
+      prometheus::ClientMetric metric =
+          histogram({{"endpoint", std::string(key.first)}, {"pop", std::string(key.second)}}, all);
+      if (metric.histogram.sample_count > 0) endpoint_first_.add(std::move(metric));
+    }
     for (const auto& [code, count] : reasons_)
       if (count > 0) errors_.add({{"reason", std::string(code)}}, count);
     for (const auto& [limit, count] : shadows_)
       if (count > 0) shadow_.add({{"limit", std::string(limit)}}, count);
     std::vector<prometheus::MetricFamily> out;
     for (Family* family : {&requests_, &attempts_, &retries_, &tokens_, &errors_, &shadow_, &choices_,
-                           &spills_, &added_, &queued_, &expected_, &first_, &gaps_})
+                           &spills_, &added_, &queued_, &expected_, &first_, &gaps_, &endpoint_first_})
       family->move_into(out);
     return out;
   }
 
  private:
   using All = std::vector<const ModelSeries*>;
+  using Histograms = std::vector<const DurationHistogram*>;
 
   template <class Table, class Visit>
   static void each(const Table& table, Visit visit) {
@@ -150,37 +180,41 @@ class MetricsReading {
       choices_.add(with(labels, "rule", name_of(static_cast<Rule>(rule))),
                    sum(all, [&](const ModelSeries& s) -> const Count& { return s.rules[rule]; }));
     spills_.add(labels, sum(all, [](const ModelSeries& s) -> const Count& { return s.spilled; }));
-    expected_.add(histogram(
-        labels, all, [](const ModelSeries& s) -> const auto& { return s.expected; }));
-    added_.add(histogram(
-        labels, all, [](const ModelSeries& s) -> const auto& { return s.added; }));
-    queued_.add(histogram(
-        labels, all, [](const ModelSeries& s) -> const auto& { return s.queued; }));
-    first_.add(histogram(
-        labels, all, [](const ModelSeries& s) -> const auto& { return s.stream.first_event; }));
-    gaps_.add(histogram(
-        labels, all, [](const ModelSeries& s) -> const auto& { return s.stream.gaps; }));
+    const auto add_durations = [&](Family& family, auto which) {
+      Histograms histograms;
+      for (const ModelSeries* series : all) histograms.push_back(&which(*series));
+      family.add(histogram(labels, histograms));
+    };
+    add_durations(
+        expected_, [](const ModelSeries& s) -> const auto& { return s.expected; });
+    add_durations(
+        added_, [](const ModelSeries& s) -> const auto& { return s.added; });
+    add_durations(
+        queued_, [](const ModelSeries& s) -> const auto& { return s.queued; });
+    add_durations(
+        first_, [](const ModelSeries& s) -> const auto& { return s.stream.first_event; });
+    add_durations(
+        gaps_, [](const ModelSeries& s) -> const auto& { return s.stream.gaps; });
   }
 
-  template <class Which>
-  static prometheus::ClientMetric histogram(const Labels& labels, const All& all, Which which) {
+  static prometheus::ClientMetric histogram(const Labels& labels, const Histograms& all) {
     prometheus::ClientMetric metric;
     metric.label = labels;
-    std::uint64_t count = 0;
+    std::uint64_t count = 0, sum_ns = 0;
+    for (const DurationHistogram* each : all) sum_ns += each->sum_ns.get();
     for (std::size_t i = 0; i < kDurationBuckets; ++i) {
-      count += sum(all, [&](const ModelSeries& s) -> const Count& { return which(s).buckets[i]; });
+      for (const DurationHistogram* each : all) count += each->buckets[i].get();
       const double edge = i < kDurationEdgesUs.size() ? static_cast<double>(kDurationEdgesUs[i]) / 1e6
                                                       : std::numeric_limits<double>::infinity();
       metric.histogram.bucket.push_back({count, edge});
     }
     metric.histogram.sample_count = count;
-    metric.histogram.sample_sum =
-        static_cast<double>(sum(all, [&](const ModelSeries& s) -> const Count& { return which(s).sum_ns; })) /
-        1e9;
+    metric.histogram.sample_sum = static_cast<double>(sum_ns) / 1e9;
     return metric;
   }
 
   std::map<Key, All> series_;
+  std::map<Key, Histograms> endpoints_;
   std::map<std::string_view, std::uint64_t> reasons_;
   std::map<std::string_view, std::uint64_t> shadows_;
   Family requests_ =
@@ -207,6 +241,8 @@ class MetricsReading {
   Family first_{
       prometheus::MetricType::Histogram, "perigee_router_ttft_seconds",
       "From a request's head read to the first event with data, without waiting for the request's body."};
+  Family endpoint_first_{prometheus::MetricType::Histogram, "perigee_router_endpoint_ttft_seconds",
+                         "perigee_router_ttft_seconds by the endpoint that answered."};
   Family gaps_{prometheus::MetricType::Histogram, "perigee_router_event_gap_seconds",
                "Between two reads of events with data."};
 };

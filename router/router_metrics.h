@@ -37,17 +37,23 @@ struct ModelSeries {
   StreamSeries stream;
 };
 
+struct EndpointSeries {
+  std::string endpoint;
+  std::string pop;
+  DurationHistogram first_event;  // as StreamSeries has it
+};
+
 class ThreadMetrics {
  public:
   // Models with series of their own; further ones share one, named "other". Policies name fewer; those of
   // earlier ones stay.
   static constexpr std::size_t kMaxSeries = 1000;
   static constexpr std::size_t kMaxReasons = 128;
+  static constexpr std::size_t kMaxEndpoints = 1000;  // the same
 
   ThreadMetrics();
   void take(const RequestRecord& record);
-  // Where events are counted as they come.
-  [[nodiscard]] StreamSeries& stream(const RequestRecord& record) { return series(record).stream; }
+  StreamSeries& begin_stream(const RequestRecord& record, Nanos first_event);  // as RecordSink says
 
  private:
   friend class MetricsReading;
@@ -67,9 +73,11 @@ class ThreadMetrics {
   };
 
   ModelSeries& series(const RequestRecord& record);
+  EndpointSeries& endpoint(const RequestRecord& record);
   static Count& reason(Table<Reason, kMaxReasons>& table, const std::string& code);
 
   Table<ModelSeries, kMaxSeries> series_;
+  Table<EndpointSeries, kMaxEndpoints> endpoints_;
   Table<Reason, kMaxReasons> reasons_;
   Table<Reason, kMaxReasons> shadows_;
   std::string key_;

@@ -104,15 +104,31 @@ TEST_F(LimiterTest, TokensAreSettledByWhatWasUsed) {
 TEST_F(LimiterTest, ShadowRefusesNothingAndOwesNothing) {
   key.limits.tokens = 1000;
   key.limits.concurrency = 1;
-  key.limits.shadow = true;
+  key.limits.shadow = {true, true, true};
   const Reservation held = reserve(10);
   EXPECT_EQ(held.would_refuse(), "");
-  Reservation over = reserve(10);
+  Reservation over = reserve(2000);
   EXPECT_FALSE(over.error());
   EXPECT_EQ(over.would_refuse(), "concurrency");
   over.settle(100'000);
   EXPECT_EQ(allowance(key.counters->tokens_whole_at, 1000, kNow).remaining, 990U);
   EXPECT_EQ(key.counters->in_flight, 1U);
+}
+
+TEST_F(LimiterTest, ALimitInShadowKeepsNoOtherFromRefusing) {
+  key.limits.requests = 1;
+  key.limits.tokens = 1000;
+  key.limits.shadow.requests = true;
+  EXPECT_EQ(reserve(600).would_refuse(), "");
+  Reservation over = reserve(100);
+  EXPECT_FALSE(over.error());
+  EXPECT_EQ(over.would_refuse(), "requests");
+  over.settle(300);
+  EXPECT_EQ(allowance(key.counters->tokens_whole_at, 1000, kNow).remaining, 100U) << "tokens count on";
+  const Reservation refused = reserve(200);
+  ASSERT_TRUE(refused.error());
+  EXPECT_THAT(refused.error()->message, HasSubstr("tokens per minute"));
+  EXPECT_EQ(refused.would_refuse(), "");
 }
 
 TEST_F(LimiterTest, HeaderLines) {

@@ -262,7 +262,10 @@ inline constexpr std::string_view kAskStream = R"({"model":"m","stream":true,"me
 // Keeps every record.
 class Records : public RecordSink {
  public:
-  StreamSeries* stream(const RequestRecord& /*record*/) override { return &series; }
+  StreamSeries* begin_stream(const RequestRecord& /*record*/, Nanos first_event) override {
+    series.first_event.add(first_event);
+    return &series;
+  }
   void take(const RequestRecord& record) override {
     const std::lock_guard lock(mutex_);
     records_.push_back(record);

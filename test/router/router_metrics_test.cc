@@ -87,13 +87,34 @@ TEST_F(RouterMetricsTest, ARetryIsNoAddedLatency) {
 }
 
 TEST_F(RouterMetricsTest, TakesTheGapsOfAStream) {
-  StreamSeries& stream = threads[0]->stream(record_of("m"));
+  StreamSeries& stream = threads[0]->begin_stream(record_of("m"), 1s);
   stream.gaps.add(20ms);
   stream.gaps.add(20ms);
   stream.gaps.add(3s);
   const auto gaps = find("perigee_router_event_gap_seconds", {{"model", "m"}});
   EXPECT_EQ(gaps->histogram.sample_count, 3U);
   EXPECT_DOUBLE_EQ(gaps->histogram.sample_sum, 3.04);
+}
+
+TEST_F(RouterMetricsTest, TellsTheFirstEventByModelAndByEndpoint) {
+  RequestRecord record = record_of("m");
+  record.endpoint = "mel-1";
+  record.pop = "mel";
+  threads[0]->begin_stream(record, 20ms);
+  threads[1]->begin_stream(record, 40ms);
+  record.endpoint = "per-1";
+  threads[1]->begin_stream(record, 3s);
+  EXPECT_DOUBLE_EQ(find("perigee_router_ttft_seconds", {{"model", "m"}})->histogram.sample_sum, 3.06);
+  const auto mel = find("perigee_router_endpoint_ttft_seconds", {{"endpoint", "mel-1"}, {"pop", "mel"}});
+  ASSERT_TRUE(mel);
+  EXPECT_EQ(mel->histogram.sample_count, 2U);
+  EXPECT_DOUBLE_EQ(mel->histogram.sample_sum, 0.06);
+  for (std::size_t i = 0; i < ThreadMetrics::kMaxEndpoints + 5; ++i) {
+    record.endpoint = "e" + std::to_string(i);
+    threads[0]->begin_stream(record, 1s);
+  }
+  EXPECT_EQ(find("perigee_router_endpoint_ttft_seconds", {{"endpoint", "other"}})->histogram.sample_count,
+            6U);
 }
 
 TEST_F(RouterMetricsTest, CountsErrorsByReason) {
