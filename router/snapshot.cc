@@ -45,6 +45,9 @@ class Maker {
         previous_(previous),
         now_(now) {
     for (std::size_t i = 0; i < policy.endpoints.size(); ++i) indexes_.emplace(policy.endpoints[i].id, i);
+    for (const ServiceRoute& pool : route.pools)
+      for (const RankedPath& path : pool.ranking.paths)
+        if (path.cost.of_connections) by_connections_.emplace(path.path.pop, path.cost);
     if (previous_ == nullptr) return;
     for (const RouterSnapshot::Endpoint& endpoint : previous_->endpoints)
       before_.emplace(endpoint.id, &endpoint);
@@ -92,6 +95,8 @@ class Maker {
       const Policy::Link* link =
           ranked->ranking.paths.empty() ? nullptr : policy_.link(ranked->ranking.paths.front().path.link);
       if (link != nullptr) out.link = link->name;
+      const auto seen = by_connections_.find(pop.id);
+      if (!out.cost.known() && seen != by_connections_.end()) out.cost = seen->second;
     }
     const std::string host = from.tls ? from.tls->name : from.address.text();
     out.target = {from.name + "/" + out.link, from.address, from.port, host + ":" + std::to_string(from.port),
@@ -194,6 +199,7 @@ class Maker {
   const RouterSnapshot* previous_;
   const Instant now_;
   std::map<EndpointId, std::size_t> indexes_;
+  std::map<PopId, Cost> by_connections_;  // without a data plane, which alone measures links
   std::map<EndpointId, const RouterSnapshot::Endpoint*> before_;
 };
 
