@@ -136,7 +136,7 @@ void Router::use_limits(const Policy& policy) {
   limits_ = std::move(limits);
 }
 
-void Router::forget(const Policy& policy) {
+void Router::forget(const Policy& policy, Instant now) {
   std::vector<ServiceId> pools;
   std::vector<EndpointId> endpoints;
   for (const Policy::RoutedService& service : policy.routed) {
@@ -146,7 +146,7 @@ void Router::forget(const Policy& policy) {
     }
   }
   for (const Policy::Endpoint& endpoint : policy.endpoints) endpoints.push_back(endpoint.id);
-  learned_.keep(pools, endpoints);
+  learned_.keep(pools, endpoints, now);
 }
 
 // What requests taught since the last time.
@@ -174,7 +174,7 @@ std::vector<Error> Router::publish(const std::shared_ptr<const Policy>& policy, 
     if (!prepared) errors = open_listeners(*policy, next.material, now);
     before_ = std::exchange(in_force_, std::move(next));
     use_limits(*policy);
-    forget(*policy);
+    forget(*policy, now);
   }
   learn(*policy, now);
   prepared_ = {};

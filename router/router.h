@@ -53,7 +53,7 @@ class Router {
   // Of each thread: of each listener of `policy`.
   [[nodiscard]] std::vector<std::vector<std::vector<Descriptor>>> share_inherited(const Policy& policy);
   void use_limits(const Policy& policy);
-  void forget(const Policy& policy);
+  void forget(const Policy& policy, Instant now);
   void learn(const Policy& policy, Instant now);
   static void set_gates(const Policy& policy, const RouterSnapshot& snapshot);
 

@@ -16,7 +16,7 @@ constexpr double kPriorPrompt = 1000;
 void LearnedCosts::add(const ServiceSample& sample, const ServiceTerms& prior, Instant now) {
   Pool& pool = pools_[sample.pool];
   const ServiceTerms base = peers(pool, sample.endpoint, prior);
-  pool.endpoints[sample.endpoint].add(sample.tokens, sample.took, base, now);
+  pool.endpoints[sample.endpoint].estimate.add(sample.tokens, sample.took, base, now);
   const double kept = 1 - 1 / kPromptMemory;
   pool.prompt = pool.prompt * kept + sample.tokens;
   pool.requests = pool.requests * kept + 1;
@@ -34,14 +34,14 @@ const ServiceEstimate* LearnedCosts::find(EndpointId endpoint, ServiceId pool) c
   const auto found = pools_.find(pool);
   if (found == pools_.end()) return nullptr;
   const auto estimate = found->second.endpoints.find(endpoint);
-  return estimate == found->second.endpoints.end() ? nullptr : &estimate->second;
+  return estimate == found->second.endpoints.end() ? nullptr : &estimate->second.estimate;
 }
 
 ServiceTerms LearnedCosts::peers(const Pool& pool, EndpointId except, const ServiceTerms& prior) {
   double count = 0, fixed = 0, slope = 0;
-  for (const auto& [id, estimate] : pool.endpoints) {
-    if (id == except || estimate.samples() < kEnoughSamples) continue;
-    const ServiceTerms terms = estimate.terms(prior);
+  for (const auto& [id, known] : pool.endpoints) {
+    if (id == except || !known.retired.never() || known.estimate.samples() < kEnoughSamples) continue;
+    const ServiceTerms terms = known.estimate.terms(prior);
     fixed += static_cast<double>(terms.fixed.count());
     slope += terms.ns_per_token;
     ++count;
@@ -55,7 +55,7 @@ ServiceTerms LearnedCosts::service(EndpointId endpoint, ServiceId pool, const Se
   if (found == pools_.end()) return prior;
   const ServiceTerms base = peers(found->second, endpoint, prior);
   const auto estimate = found->second.endpoints.find(endpoint);
-  return estimate == found->second.endpoints.end() ? base : estimate->second.terms(base);
+  return estimate == found->second.endpoints.end() ? base : estimate->second.estimate.terms(base);
 }
 
 Instant LearnedCosts::refreshed(EndpointId endpoint, ServiceId pool) const {
@@ -82,13 +82,37 @@ double LearnedCosts::mean_prompt(ServiceId pool) const {
                                                               : found->second.prompt / found->second.requests;
 }
 
-void LearnedCosts::keep(const std::vector<ServiceId>& pools, const std::vector<EndpointId>& endpoints) {
+void LearnedCosts::keep(const std::vector<ServiceId>& pools, const std::vector<EndpointId>& endpoints,
+                        Instant now) {
   const auto has = [](const auto& all, auto id) {
     return std::find(all.begin(), all.end(), id) != all.end();
   };
-  std::erase_if(pools_, [&](const auto& pool) { return !has(pools, pool.first); });
+  forget_retired(now + -kRetiredFor);
+  std::vector<Instant> retired;
+  for (auto& [id, pool] : pools_) {
+    for (auto& [endpoint, known] : pool.endpoints) {
+      if (has(pools, id) && has(endpoints, endpoint)) {
+        known.retired = {};
+        continue;
+      }
+      if (known.retired.never()) known.retired = now;
+      retired.push_back(known.retired);
+    }
+  }
+  if (retired.size() > kMostRetired) {
+    const auto last_out = retired.end() - static_cast<std::ptrdiff_t>(kMostRetired) - 1;
+    std::nth_element(retired.begin(), last_out, retired.end());
+    forget_retired(*last_out);
+  }
+  std::erase_if(pools_,
+                [&](const auto& pool) { return pool.second.endpoints.empty() && !has(pools, pool.first); });
+}
+
+void LearnedCosts::forget_retired(Instant until) {
   for (auto& [id, pool] : pools_)
-    std::erase_if(pool.endpoints, [&](const auto& endpoint) { return !has(endpoints, endpoint.first); });
+    std::erase_if(pool.endpoints, [&](const auto& one) {
+      return !one.second.retired.never() && one.second.retired <= until;
+    });
 }
 
 }  // namespace perigee

@@ -47,15 +47,23 @@ class LearnedCosts {
   [[nodiscard]] double octets_per_token(ServiceId pool) const;
   [[nodiscard]] double mean_prompt(ServiceId pool) const;  // tokens; 0: nothing was seen
 
-  // Forgets what is of no pool here, so that it is bounded by the policy.
-  void keep(const std::vector<ServiceId>& pools, const std::vector<EndpointId>& endpoints);
+  // What is not of these any more is kept for a while, for an endpoint that comes back, and speaks for nobody
+  // until then. So it is bounded: by the policy, and by kMostRetired.
+  static constexpr Nanos kRetiredFor = std::chrono::hours(1);  // later it may be another machine
+  static constexpr std::size_t kMostRetired = 1024;            // of (endpoint, pool): some 150 KB
+  void keep(const std::vector<ServiceId>& pools, const std::vector<EndpointId>& endpoints, Instant now);
 
  private:
+  struct Known {
+    ServiceEstimate estimate;
+    Instant retired;  // never: it is of the policy
+  };
   struct Pool {
     double octets = 0, tokens = 0;  // decayed sums
     double prompt = 0, requests = 0;
-    std::map<EndpointId, ServiceEstimate> endpoints;
+    std::map<EndpointId, Known> endpoints;
   };
+  void forget_retired(Instant until);
   [[nodiscard]] const ServiceEstimate* find(EndpointId endpoint, ServiceId pool) const;
   // Of the others in the pool that were seen often enough: their mean.
   [[nodiscard]] static ServiceTerms peers(const Pool& pool, EndpointId except, const ServiceTerms& prior);

@@ -39,13 +39,32 @@ TEST(LearnedCosts, OctetsPerTokenFollowUsage) {
   EXPECT_NEAR(costs.octets_per_token(kChat), 2, 0.1) << "nothing is learned from nothing";
 }
 
-TEST(LearnedCosts, ForgetsWhatThePolicyHasNoMore) {
+TEST(LearnedCosts, WhatThePolicyHasNoMoreSpeaksForNobodyAndMayComeBack) {
   LearnedCosts costs;
   for (int i = 0; i < 60; ++i) costs.add(ServiceSample{kOne, kChat, 1000, 100ms}, kPrior, kNow);
-  costs.keep({kChat}, {kTwo});
-  EXPECT_TRUE(costs.refreshed(kOne, kChat).never());
-  costs.keep({}, {});
-  EXPECT_EQ(costs.service(kOne, kChat, kPrior), kPrior);
+  const ServiceTerms learned = costs.service(kOne, kChat, kPrior);
+  EXPECT_NE(costs.service(kTwo, kChat, kPrior), kPrior) << "as its peer";
+  costs.keep({kChat}, {kTwo}, kNow);
+  EXPECT_EQ(costs.service(kTwo, kChat, kPrior), kPrior);
+  costs.keep({}, {}, kNow + 10min);
+  costs.keep({kChat}, {kOne, kTwo}, kNow + 59min);
+  EXPECT_EQ(costs.service(kOne, kChat, kPrior), learned);
+  EXPECT_NE(costs.service(kTwo, kChat, kPrior), kPrior);
+  costs.keep({kChat}, {kTwo}, kNow + 2h);
+  costs.keep({kChat}, {kOne, kTwo}, kNow + 3h);
+  EXPECT_TRUE(costs.refreshed(kOne, kChat).never()) << "an hour is too long";
+}
+
+// Of a policy that names everything anew each time.
+TEST(LearnedCosts, OfManyThatLeaveTheOldestAreForgotten) {
+  LearnedCosts costs;
+  for (std::uint32_t i = 1; i <= LearnedCosts::kMostRetired + 2; ++i) {
+    costs.add(ServiceSample{EndpointId{i}, kChat, 1000, 100ms}, kPrior, kNow);
+    costs.keep({kChat}, {}, kNow + i * 1ms);
+  }
+  EXPECT_TRUE(costs.refreshed(EndpointId{1}, kChat).never());
+  EXPECT_TRUE(costs.refreshed(EndpointId{2}, kChat).never());
+  EXPECT_FALSE(costs.refreshed(EndpointId{3}, kChat).never());
 }
 
 }  // namespace
