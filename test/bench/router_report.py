@@ -78,6 +78,7 @@ def bars(rows, results):
         difference(key, "+whole_p50_us", "haproxy", f"{key}, added p50")
         difference(key, "+whole_p99_us", "haproxy", f"{key}, added p99")
     difference("prompts", "+first_p50_us", "haproxy", "prompts, added TTFT p50")
+    difference("prompts", "+first_p99_us", "haproxy", "prompts, added TTFT p99")
     if "streams-8" in rows and ("streams-8", OURS) in results and ("streams-8", "direct") in results:
         for field, what in (("+first_p50_us", "TTFB p50"), ("+gap_p99_us", "gap p99")):
             out.append(at_most(f"streams-8, {what} added to direct, us: {OURS}",
