@@ -99,11 +99,13 @@ void ControlService::tick() {
     for (std::size_t i = 0; i < rtts.size() && i < health.size(); ++i)
       if (rtts[i]) health[i].connection_rtt = std::min(health[i].connection_rtt.value_or(*rtts[i]), *rtts[i]);
   }
+  std::vector<std::shared_ptr<const router::ModelList>> lists;
+  for (const EndpointHealth& each : health) lists.push_back(each.models);
   loop_.tick(monotonic_now(), std::move(health),
              std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
   checker_.set_dataplane_alive(loop_.dataplane_alive());
   checker_.set_ways(ways_to_endpoints(*loop_.policy(), loop_.telemetry()));
-  if (routing_ != nullptr) routing_->follow(loop_.policy(), *loop_.decided());
+  if (routing_ != nullptr) routing_->follow(loop_.policy(), *loop_.decided(), lists);
 }
 
 void ControlService::stopping() {

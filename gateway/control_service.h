@@ -17,6 +17,7 @@
 #include "gateway/load_poller.h"
 #include "gateway/log.h"
 #include "gateway/policy_file.h"
+#include "router/model_list.h"
 #include "steering/route.h"
 
 namespace perigee::gateway {
@@ -27,7 +28,8 @@ class Routing {
   // Makes ready for `policy` without changing anything; the errors keep it from being adopted.
   virtual std::vector<std::string> prepare(const std::shared_ptr<const Policy>& policy) = 0;
   // `policy` is in force and decided by `route`: the one prepared last, or the one before it again.
-  virtual void follow(const std::shared_ptr<const Policy>& policy, const Route& route) = 0;
+  virtual void follow(const std::shared_ptr<const Policy>& policy, const Route& route,
+                      const std::vector<std::shared_ptr<const router::ModelList>>& lists) = 0;
 
   // The least round trip of its connections to the endpoints of `policy` lately, in that order; absent: none.
   virtual std::vector<std::optional<Nanos>> connection_rtts(const Policy& /*policy*/) { return {}; }

@@ -89,6 +89,7 @@ void HealthChecker::follow(const Policy& policy, const std::vector<EndpointAcces
     Watch& watch = *watches_[i];
     if (watch.endpoint.discover.empty()) {
       watch.health.absent_models.reset();
+      watch.health.models.reset();
       continue;
     }
     auto expected = expected_models(policy, i);
@@ -111,9 +112,11 @@ void HealthChecker::recall(const std::vector<EndpointHealth>& known) {
     if (health.last_at.never()) health = known[i];
     if (watches_[i]->endpoint.discover.empty()) {
       health.absent_models.reset();
+      health.models.reset();
     } else if (!health.absent_models) {
       health.absent_models = known[i].absent_models;
       health.listed_at = known[i].listed_at;
+      health.models = known[i].models;
     }
   }
 }
@@ -133,7 +136,9 @@ std::vector<EndpointHealth> HealthChecker::report() const {
     report.back().connection_rtt = watch->connects.least(now);
     const Nanos counts =
         std::max(kListingCounts * shared_->discover_every, kChecksCount * watch->endpoint.health.interval);
-    if (now - watch->health.listed_at > counts) report.back().absent_models.reset();
+    if (now - watch->health.listed_at <= counts) continue;
+    report.back().absent_models.reset();
+    report.back().models.reset();
   }
   return report;
 }
@@ -182,6 +187,7 @@ void HealthChecker::take_models(Watch& watch, Shared& shared, const CheckResult&
   auto absent = absent_models(result.body, watch.expected);
   if (!absent) return;
   const auto before = std::exchange(watch.health.absent_models, std::move(absent));
+  watch.health.models = std::make_shared<const router::ModelList>(router::read_model_list(result.body));
   watch.health.listed_at = monotonic_now();
   if (before.value_or(std::vector<std::string>()) == *watch.health.absent_models) return;
   boost::json::array names;

@@ -32,7 +32,8 @@ std::vector<std::string> RouterRouting::open_log(const std::shared_ptr<const Pol
   return {};
 }
 
-void RouterRouting::follow(const std::shared_ptr<const Policy>& policy, const Route& route) {
+void RouterRouting::follow(const std::shared_ptr<const Policy>& policy, const Route& route,
+                           const std::vector<std::shared_ptr<const router::ModelList>>& lists) {
   if (router_ == nullptr) return;
   std::vector<std::string> errors;
   if (policy != followed_ && !router_->ready_for(policy)) errors = prepare(policy);
@@ -41,7 +42,7 @@ void RouterRouting::follow(const std::shared_ptr<const Policy>& policy, const Ro
   drain_deadline_ = policy->router.drain_deadline;
   // Should even what was in force before not be there any more, the router goes on by what it has.
   if (router_->ready_for(policy)) {
-    for (const Error& error : router_->publish(policy, route, monotonic_now()))
+    for (const Error& error : router_->publish(policy, route, monotonic_now(), lists))
       errors.push_back(error.text());
   }
   for (const std::string& error : errors) log_.write(LogLevel::error, "router_error", {{"error", error}});

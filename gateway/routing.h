@@ -24,7 +24,8 @@ class RouterRouting final : public Routing {
 
   // The number of threads is that of the first policy with listeners, until a restart.
   std::vector<std::string> prepare(const std::shared_ptr<const Policy>& policy) override;
-  void follow(const std::shared_ptr<const Policy>& policy, const Route& route) override;
+  void follow(const std::shared_ptr<const Policy>& policy, const Route& route,
+              const std::vector<std::shared_ptr<const router::ModelList>>& lists) override;
 
   std::vector<std::optional<Nanos>> connection_rtts(const Policy& policy) override;
   void take_load(const Policy::Endpoint& of, const EngineLoad& load, const EngineRate& rate) override;

@@ -15,6 +15,7 @@
 #include "contract/telemetry_file.h"
 #include "contract/units.h"
 #include "gateway/check_result.h"
+#include "router/model_list.h"
 #include "steering/conditions.h"
 #include "steering/engine_metrics.h"
 #include "steering/health.h"
@@ -42,7 +43,8 @@ struct EndpointHealth {
   // Models that it should have and does not list, by its own names; absent: it was not asked, or what it said
   // counts no more.
   std::optional<std::vector<std::string>> absent_models{};
-  Instant listed_at{};  // when it said so
+  Instant listed_at{};                                // when it said so
+  std::shared_ptr<const router::ModelList> models{};  // its list; null: as above
   EndpointLoad load{};
 };
 

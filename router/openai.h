@@ -95,17 +95,4 @@ struct ApiError {
 // One event that ends a stream after its status was sent: SDKs raise it. StreamForm::none gives "".
 [[nodiscard]] std::string error_event(StreamForm form, const ApiError& error);
 
-// A model as clients see it, and what it is called at endpoints.
-struct PublicModel {
-  std::string_view name;
-  std::string_view served_name;
-};
-// The body of GET /v1/models: exactly `models`, in that order, each with `created`, `owned_by` and
-// `max_model_len` of the first answer that knows its served name. Nothing else of an endpoint's answer is
-// passed on (vLLM tells file paths there). Answers that cannot be read are ignored.
-[[nodiscard]] std::string models_body(std::span<const PublicModel> models,
-                                      std::span<const std::string_view> answers);
-// The body of GET /v1/models/{name}.
-[[nodiscard]] std::string model_body(const PublicModel& model, std::span<const std::string_view> answers);
-
 }  // namespace perigee::router

@@ -1,5 +1,7 @@
 #include "router/router.h"
 
+#include <algorithm>
+
 #include "contract/directory.h"
 #include "router/credential.h"
 #include "router/keys.h"
@@ -165,7 +167,7 @@ void Router::set_gates(const Policy& policy, const RouterSnapshot& snapshot) {
 }
 
 std::vector<Error> Router::publish(const std::shared_ptr<const Policy>& policy, const Route& route,
-                                   Instant now) {
+                                   Instant now, std::span<const std::shared_ptr<const ModelList>> lists) {
   std::vector<Error> errors;
   const bool changed = policy != in_force_.policy;
   if (changed) {
@@ -178,8 +180,10 @@ std::vector<Error> Router::publish(const std::shared_ptr<const Policy>& policy, 
   }
   learn(*policy, now);
   prepared_ = {};
-  auto snapshot = std::make_shared<const RouterSnapshot>(
+  auto snapshot = std::make_shared<RouterSnapshot>(
       make_snapshot(*policy, route, in_force_.material, learned_, snapshot_.get(), now));
+  for (std::size_t i = 0; i < std::min(lists.size(), snapshot->endpoints.size()); ++i)
+    snapshot->endpoints[i].models = lists[i];
   if (changed) set_gates(*policy, *snapshot);
   for (const RouterSnapshot::Endpoint& endpoint : snapshot->endpoints) {
     const EndpointRoute* judged = route.endpoint(endpoint.id);

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,9 @@ class Router {
   [[nodiscard]] bool ready_for(const std::shared_ptr<const Policy>& policy) const;
   // From now on requests are decided by `policy` and `route`. What was prepared for another one is dropped.
   // Errors: listeners that the policy before had, and that cannot be opened again.
-  std::vector<Error> publish(const std::shared_ptr<const Policy>& policy, const Route& route, Instant now);
+  // `lists`: what the endpoints say of their models, in the policy's order; may be shorter.
+  std::vector<Error> publish(const std::shared_ptr<const Policy>& policy, const Route& route, Instant now,
+                             std::span<const std::shared_ptr<const ModelList>> lists = {});
 
   // Takes no more connections; those there are close after the request they serve.
   void drain();

@@ -303,6 +303,7 @@ void Session::finish() {
   record_.wall = thread_.loop.wall_now();
   record_.octets_in = exchange_.octets_in();
   record_.octets_out = exchange_.octets_out();
+  record_.streamed |= body_.stream();  // a large body may say so after it was routed
   // What a response that is read again cost was counted when it was made.
   if (record_.operation && is_by_response_id(*record_.operation)) record_.usage.reset();
   const TokenEstimate used = tokens_used(record_, estimate_);

@@ -62,9 +62,18 @@ void Session::answer_models() {
   const auto visible = [this](const RouterSnapshot::Model& model) {
     return key_ == nullptr || key_->may_use(model.name);
   };
+  // What the first endpoint says that lists it.
+  const auto details_of = [this](const RouterSnapshot::Model& model) -> const ModelDetails* {
+    for (const RouterSnapshot::Candidate& candidate : model.pool.candidates) {
+      const auto& list = snapshot_->endpoints[candidate.endpoint].models;
+      if (list == nullptr) continue;
+      if (const auto found = list->find(model.pool.served_name); found != list->end()) return &found->second;
+    }
+    return nullptr;
+  };
   std::vector<PublicModel> models;
   for (const RouterSnapshot::Model& model : service_.models)
-    if (visible(model)) models.push_back({model.name, model.pool.served_name});
+    if (visible(model)) models.push_back({model.name, details_of(model)});
   std::string body;
   if (operation_->operation == Operation::models_get) {
     const RouterSnapshot::Model* model = service_.model(operation_->id);
@@ -72,9 +81,9 @@ void Session::answer_models() {
       answer(unknown_model(operation_->id), Ending::refused);
       return;
     }
-    body = model_body({model->name, model->pool.served_name}, {});
+    body = model_body({model->name, details_of(*model)});
   } else {
-    body = models_body(models, {});
+    body = models_body(models);
   }
   AnswerHead head;
   head.length = body.size();

@@ -14,6 +14,7 @@
 #include "contract/units.h"
 #include "router/endpoint_target.h"
 #include "router/gate.h"
+#include "router/model_list.h"
 #include "router/shared_counters.h"
 #include "steering/learned_costs.h"
 #include "steering/policy.h"
@@ -52,7 +53,8 @@ struct RouterSnapshot {
     std::string link;  // name; empty: in this PoP, or no link leads there
     Cost cost;
     EndpointTarget target;
-    std::string credential;  // the value of Authorization; empty: none. Secret: never logged
+    std::string credential;                   // the value of Authorization; empty: none. Secret: never logged
+    std::shared_ptr<const ModelList> models;  // as it lists them; null: it was not asked
     std::shared_ptr<EndpointCounters> counters;  // never null
   };
 

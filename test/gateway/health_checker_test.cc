@@ -134,7 +134,7 @@ class DiscoverTest : public HealthCheckerTest {
   // The executor runs both; this one asks often.
   HealthChecker discovering_{io_.get_executor(), log_, 300ms};
   std::mutex mutex_;
-  std::string listed_ = http_response("200 OK", R"({"data":[{"id":"phi"}]})");
+  std::string listed_ = http_response("200 OK", R"({"data":[{"id":"phi","max_model_len":4096}]})");
   std::atomic<int> asked_ = 0, checked_ = 0;
   std::atomic<bool> stalls_ = false;  // its list
   std::vector<Socket> held_;
@@ -157,6 +157,7 @@ TEST_F(DiscoverTest, AModelThatIsNotListedIsAbsent) {
   discovering_.follow(policy_, {});
   EXPECT_FALSE(absent());
   ASSERT_TRUE(run_until([&] { return absent() == none; }));
+  EXPECT_EQ(discovering_.report().front().models->at("phi").max_model_len, 4096);
   list(http_response("200 OK", R"({"data":[{"id":"other"}]})"));
   ASSERT_TRUE(run_until([&] { return absent() == std::vector<std::string>{"phi"}; }));
   EXPECT_NE(lines_.text().find("\"absent\":[\"phi\"]"), std::string::npos) << lines_.text();
@@ -165,6 +166,7 @@ TEST_F(DiscoverTest, AModelThatIsNotListedIsAbsent) {
   policy_.endpoints[0].discover.clear();
   discovering_.follow(policy_, {});
   EXPECT_FALSE(absent());
+  EXPECT_EQ(discovering_.report().front().models, nullptr);
 }
 
 TEST_F(DiscoverTest, WhatCannotBeReadChangesNothingUntilItCountsAsDeclared) {

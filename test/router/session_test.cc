@@ -333,5 +333,20 @@ TEST_F(SessionTest, TheDrainsEndIsToldInBand) {
   router.reset();
 }
 
+TEST_F(SessionTest, ModelsAreThoseOfThePolicyWithWhatAnEndpointTells) {
+  begin({ScriptedEndpoint::free_port(), ScriptedEndpoint::free_port()});
+  const std::string served(router->snapshot()->services[0].models[0].pool.served_name);
+  const auto list = std::make_shared<const ModelList>(ModelList{{served, {17, "vllm", 4096}}, {"more", {}}});
+  const Instant now = monotonic_now();
+  router->publish(in_force, route(*in_force, Conditions{}, Route{}, now), now,
+                  std::vector{std::shared_ptr<const ModelList>(), list});
+  const std::string_view expected =
+      R"({"id":"m","object":"model","created":17,"owned_by":"vllm","max_model_len":4096})";
+  eventually([&] { return ask("GET /v1/models/m HTTP/1.1\r\nHost: a\r\n\r\n").ends_with(expected); });
+  const std::string all = ask("GET /v1/models HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THAT(all, HasSubstr(std::string(expected)));
+  EXPECT_THAT(all, Not(HasSubstr("more")));
+}
+
 }  // namespace
 }  // namespace perigee::router
