@@ -114,6 +114,7 @@ struct AdminServer::State {
   std::optional<tcp::acceptor> tcp_acceptor;
   std::optional<local::acceptor> unix_acceptor;
   std::string unix_path;
+  bool closed = false;
   std::shared_ptr<std::size_t> tcp_connections = std::make_shared<std::size_t>(0);
   std::shared_ptr<std::size_t> unix_connections = std::make_shared<std::size_t>(0);
 };
@@ -310,6 +311,7 @@ AdminServer::AdminServer(asio::io_context& io, AdminHandler handler, const Log& 
 AdminServer::~AdminServer() { close(); }
 
 Result<void> AdminServer::listen_tcp(const std::string& address_and_port) {
+  if (state_->tcp_acceptor) return {};
   const auto endpoint = parse_endpoint(address_and_port);
   if (!endpoint) return endpoint.error();
   boost::system::error_code error;
@@ -326,6 +328,7 @@ Result<void> AdminServer::listen_tcp(const std::string& address_and_port) {
 }
 
 Result<void> AdminServer::listen_unix(const std::string& path) {
+  if (state_->unix_acceptor) return {};
   if (path.size() >= sizeof(sockaddr_un::sun_path)) return Error{path, "the socket's path is too long"};
   struct stat status {};
   if (::lstat(path.c_str(), &status) == 0) {
@@ -354,7 +357,10 @@ std::uint16_t AdminServer::tcp_port() const {
   return state_->tcp_acceptor ? state_->tcp_acceptor->local_endpoint().port() : 0;
 }
 
+bool AdminServer::closed() const { return state_->closed; }
+
 void AdminServer::close() {
+  state_->closed = true;
   boost::system::error_code ignored;
   if (state_->tcp_acceptor) state_->tcp_acceptor->close(ignored);
   if (state_->unix_acceptor && state_->unix_acceptor->is_open()) {

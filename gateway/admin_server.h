@@ -29,7 +29,8 @@ class AdminServer {
   AdminServer& operator=(const AdminServer&) = delete;
 
   // "127.0.0.1:8620" or "[::1]:8620"; port 0 takes a free one. Only a request whose Host is an address of
-  // this connection, a loopback address or "localhost" is served (against DNS rebinding).
+  // this connection, a loopback address or "localhost" is served (against DNS rebinding). Nothing is done
+  // when it listens already; so for both.
   Result<void> listen_tcp(const std::string& address_and_port);
 
   // Mode 0660. A socket file left by a dead process is replaced, one that answers is an error.
@@ -38,8 +39,9 @@ class AdminServer {
   // The port in use; 0 before listen_tcp().
   [[nodiscard]] std::uint16_t tcp_port() const;
 
-  // Stops accepting and closes the listeners; the Unix socket's file goes.
+  // Stops accepting and closes the listeners, for good; the Unix socket's file goes.
   void close();
+  [[nodiscard]] bool closed() const;
 
  private:
   struct State;

@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/program_options.hpp>
 #include <csignal>
+#include <functional>
 #include <future>
 #include <iostream>
 #include <optional>
@@ -38,6 +39,9 @@ enum ExitStatus : int { kOk = 0, kFailed = 1, kInvalid = 2 };
 // How often a drain looks whether it is over, and how often again once everything was told to end.
 constexpr std::chrono::milliseconds kDrainLook{20};
 constexpr int kLastLooks = 50;
+// What could not be opened after a handover is tried so often, and told of each so many times.
+constexpr std::chrono::seconds kOpenAgain{1};
+constexpr int kTellEvery = 60;
 
 struct Arguments {
   std::string policy;
@@ -196,14 +200,31 @@ class ThisGateway final : public Predecessor {
   const bool hurry_ = false;
 };
 
+// On a second call, what is not open yet.
 Result<void> listen(AdminServer& server, const Policy::Admin& admin, const Log& log) {
+  if (server.closed()) return {};  // the addresses are the next one's
   const std::string host =
       admin.listen_address.is_v4() ? admin.listen_address.text() : "[" + admin.listen_address.text() + "]";
-  if (auto opened = server.listen_tcp(host + ":" + std::to_string(admin.listen_port)); !opened) return opened;
-  if (auto opened = server.listen_unix(admin.socket); !opened) return opened;
+  const auto tcp = server.listen_tcp(host + ":" + std::to_string(admin.listen_port));
+  const auto unix = server.listen_unix(admin.socket);
+  if (!tcp) return tcp;
+  if (!unix) return unix;
   log.write(LogLevel::info, "admin_listening",
             {{"address", host}, {"port", server.tcp_port()}, {"socket", admin.socket}});
   return {};
+}
+
+// The gateway before is gone, so that leaving would end the service: we go on without, until it opens.
+asio::awaitable<void> open_later(asio::io_context& io, std::function<Result<void>()> open, const Log& log) {
+  asio::steady_timer timer(io);
+  for (int tries = 0; true; ++tries) {
+    const auto opened = open();
+    if (opened) co_return;
+    if (tries % kTellEvery == 0)
+      log.write(LogLevel::error, "cannot_open", {{"reason", opened.error().text()}});
+    timer.expires_after(kOpenAgain);
+    co_await timer.async_wait(asio::as_tuple(asio::use_awaitable));
+  }
 }
 
 // Neither thread goes on without the other.
@@ -264,13 +285,21 @@ ExitStatus run(const Arguments& arguments) {
   }
   if (before)
     if (auto ready = before->ready(); !ready) return cannot_start(ready.error().text());
-  if (auto opened = listen(server, service.loop().policy()->admin, log); !opened)
-    return cannot_start(opened.error().text());
   ThisGateway gateway(service, routing, server, admin_io);
   HandoverServer handover(control_io, gateway, log);
-  if (!arguments.handover.empty())
-    if (auto opened = handover.listen(arguments.handover); !opened)
-      return cannot_start(opened.error().text());
+  const auto listen_admin = [&server, admin = service.loop().policy()->admin, &log] {
+    return listen(server, admin, log);
+  };
+  const auto listen_handover = [&handover, &arguments]() -> Result<void> {
+    return arguments.handover.empty() ? Result<void>() : handover.listen(arguments.handover);
+  };
+  if (before) {
+    asio::co_spawn(admin_io, open_later(admin_io, listen_admin, log), kOrEnd);
+    asio::co_spawn(control_io, open_later(control_io, listen_handover, log), kOrEnd);
+  } else {
+    if (auto opened = listen_admin(); !opened) return cannot_start(opened.error().text());
+    if (auto opened = listen_handover(); !opened) return cannot_start(opened.error().text());
+  }
   asio::co_spawn(control_io, obey(signals, service, routing, log), kOrEnd);
   return serve(control_io, admin_io, log);
 }

@@ -66,6 +66,10 @@ class GatewayProgramTest : public testing::Test {
                        "}\n" + more);
   }
   void start() {
+    launch();
+    ASSERT_TRUE(eventually([this] { return logged("admin_listening"); })) << Surroundings::contents(log_);
+  }
+  void launch() {
     pid_ = ::fork();
     if (pid_ == 0) {
       const int log = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -75,7 +79,6 @@ class GatewayProgramTest : public testing::Test {
               handover_.empty() ? nullptr : "--handover", handover_.c_str(), nullptr);
       _exit(127);
     }
-    ASSERT_TRUE(eventually([this] { return logged("admin_listening"); })) << Surroundings::contents(log_);
   }
   // Its exit status after SIGTERM.
   int stop() {
@@ -266,6 +269,31 @@ TEST_F(GatewayProgramTest, HandsOverToTheNextProcess) {
   EXPECT_EQ(refused, 0);
   EXPECT_TRUE(shows("/api/v1/status", "\"loaded\":true"));
   EXPECT_EQ(stop(), 0) << "its own handover socket and lock are its own";
+}
+
+// The policy moved the admin API since the first one started, to where somebody else is.
+TEST_F(GatewayProgramTest, GoesOnWithoutTheAdminApiWhenThereIsNoWayBack) {
+  handover_ = around_.path() + "/handover";
+  around_.write_policy(policy());
+  start();
+  const pid_t before = std::exchange(pid_, 0);
+  std::filesystem::remove(log_);
+  auto taken = std::make_unique<Listener>();
+  ::fcntl(taken->fd(), F_SETFD, FD_CLOEXEC);
+  port_ = taken->port();
+  socket_ = around_.path() + "/moved.sock";
+  around_.write_policy(policy());
+  launch();
+  int status = 0;
+  EXPECT_EQ(::waitpid(before, &status, 0), before);
+  ASSERT_TRUE(eventually([this] { return logged("cannot_open"); })) << Surroundings::contents(log_);
+  EXPECT_EQ(::waitpid(pid_, &status, WNOHANG), 0) << "it serves";
+  const Ran asked = sh("curl -sS --unix-socket " + socket_ + " http://localhost/healthz");
+  EXPECT_EQ(asked.status, 0) << asked.output;
+  taken.reset();
+  ASSERT_TRUE(eventually([this] { return logged("admin_listening"); })) << Surroundings::contents(log_);
+  EXPECT_TRUE(get("/healthz").ends_with("200 application/json"));
+  EXPECT_EQ(stop(), 0);
 }
 
 }  // namespace
