@@ -1,6 +1,7 @@
 #include "router/client_connection.h"
 
-#include "router/openai.h"
+#include <utility>
+
 #include "router/session.h"
 
 namespace perigee::router {
@@ -10,6 +11,25 @@ namespace {
 // octets to see it, as closing at once would make its system throw the answer away (RFC 9112 section 9.6).
 constexpr Nanos kLingerTime = std::chrono::seconds(2);
 constexpr std::size_t kLingerOctets = 1U << 20U;
+// For the first request of who connected just before we close: it is on its way, and cannot know.
+constexpr Nanos kLastRequestTime = std::chrono::seconds(1);
+
+ApiError no_proper_request(Refusal refusal) {
+  ApiError error;
+  error.status = refusal_status(refusal);
+  error.code = refusal_name(refusal);
+  error.message = "this is no HTTP request that is taken here: " + std::string(error.code);
+  return error;
+}
+
+ApiError listener_removed() {
+  ApiError error;
+  error.status = 503;
+  error.code = "listener_removed";
+  error.message = "this gateway does not serve this address any more";
+  error.retry_after = std::chrono::seconds(1);
+  return error;
+}
 
 Task<void> run_and_delete(std::unique_ptr<ClientConnection> connection, Task<void> serving) {
   co_await std::move(serving);
@@ -30,7 +50,7 @@ void ClientConnection::start(ThreadContext& thread, Accepted accepted,
 void ClientConnection::wake_all(ChainLink& all) {
   for (ChainLink* link = all.next; link != &all; link = link->next) {
     auto& connection = *static_cast<ClientConnection*>(link);
-    if (connection.thread_.draining) connection.exchange_.close_after_answer();
+    if (connection.closing()) connection.exchange_.close_after_answer();
     connection.signal_.raise();
   }
 }
@@ -58,7 +78,10 @@ ClientConnection::ClientConnection(ThreadContext& thread, Accepted accepted,
 
 Task<void> ClientConnection::serve() {
   while (co_await next_request()) {
-    if (!place_->index) break;  // the policy has the listener no more
+    if (!place_->index) {  // the policy has the listener no more, and so no service for it
+      refuse(listener_removed(), Ending::no_endpoint);
+      break;
+    }
     if (thread_.draining) exchange_.close_after_answer();
     {
       Session session(thread_, exchange_, signal_, *place_->index);
@@ -73,6 +96,7 @@ Task<void> ClientConnection::serve() {
 // Waits for a request; false: there will be none.
 Task<bool> ClientConnection::next_request() {
   bool begun = exchange_.head_begun();
+  bool last = false;
   timer_.arm(thread_.loop.now() + (begun || !served_ ? limits_.header_time : limits_.keep_alive));
   while (true) {
     switch (exchange_.next()) {
@@ -81,7 +105,7 @@ Task<bool> ClientConnection::next_request() {
         co_return true;
       case Http1Exchange::Next::refused:
         timer_.disarm();
-        co_await refuse();
+        refuse(no_proper_request(exchange_.refusal()), Ending::refused);
         co_return false;
       case Http1Exchange::Next::gone:
         co_return false;
@@ -89,33 +113,33 @@ Task<bool> ClientConnection::next_request() {
         break;
     }
     if (timer_.expired()) co_return false;
-    if (thread_.drain_over || (thread_.draining && !exchange_.head_begun())) co_return false;
+    if (thread_.drain_over || (closing() && served_ && !exchange_.head_begun())) co_return false;
     if (!begun && exchange_.head_begun()) {
       begun = true;
       timer_.arm(thread_.loop.now() + limits_.header_time);
+    } else if (!begun && closing() && !std::exchange(last, true)) {
+      timer_.arm(thread_.loop.now() + kLastRequestTime);
     }
     co_await signal_.wait();
   }
 }
 
-// No proper request: it is answered without looking any further into it.
-Task<void> ClientConnection::refuse() {
-  ApiError error;
-  error.status = refusal_status(exchange_.refusal());
-  error.code = refusal_name(exchange_.refusal());
-  error.message = "this is no HTTP request that is taken here: " + std::string(error.code);
+// The request is answered without looking any further into it.
+void ClientConnection::refuse(ApiError error, Ending ending) {
   const std::string body = error_body(error);
+  const std::string fields = error_fields(error);
   RequestRecord record;
   record.begun = record.ended = thread_.loop.now();
   record.request_id = thread_.names.request_id("");
   record.client = exchange_.client().address;
   record.status = error.status;
   record.error = error.code;
-  record.ending = Ending::refused;
+  record.ending = ending;
   AnswerHead head;
   head.status = error.status;
   head.length = body.size();
   head.request_id = record.request_id;
+  head.more_fields = fields;
   head.content_type = "application/json";
   exchange_.close_after_answer();
   exchange_.start(head);
@@ -123,7 +147,6 @@ Task<void> ClientConnection::refuse() {
   exchange_.end({&part, 1});
   exchange_.flush();
   thread_.records.take(record);
-  co_return;
 }
 
 Task<void> ClientConnection::close() {

@@ -7,6 +7,7 @@
 #include "router/chain.h"
 #include "router/http1_exchange.h"
 #include "router/listener.h"
+#include "router/openai.h"
 #include "router/task.h"
 #include "router/thread_context.h"
 
@@ -24,7 +25,8 @@ class ClientConnection : private ChainLink {
   // Owns itself from start() on, until the connection is closed; is a member of `all` for so long.
   static void start(ThreadContext& thread, Accepted accepted, std::shared_ptr<const ListenerPlace> place,
                     ChainLink& all);
-  // Looks at the thread's state again: all connections of `all`, when drain begins or is over.
+  // Looks at the thread's state again: all connections of `all`, when drain begins or is over, or a listener
+  // goes.
   static void wake_all(ChainLink& all);
   [[nodiscard]] static std::size_t count(const ChainLink& all);
 
@@ -32,8 +34,10 @@ class ClientConnection : private ChainLink {
   ClientConnection(ThreadContext& thread, Accepted accepted, std::shared_ptr<const ListenerPlace> place);
   Task<void> serve();
   Task<bool> next_request();
-  Task<void> refuse();
+  void refuse(ApiError error, Ending ending);
   Task<void> close();
+  // No request follows the one that is served or has begun.
+  [[nodiscard]] bool closing() const { return thread_.draining || !place_->index; }
 
   ThreadContext& thread_;
   Signal signal_;

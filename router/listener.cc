@@ -115,11 +115,17 @@ Listener::Listener(Loop& loop, ListenerSettings settings, std::shared_ptr<Connec
   accepting_.start();
 }
 
-Listener::~Listener() { stop(); }
+Listener::~Listener() { close_socket(); }
 
 void Listener::Sweep::on_turn_end() { owner.finished_.clear(); }
 
 void Listener::stop() {
+  for (int count = 0; count < kBacklog && may_accept() && accept_one(); ++count) {
+  }
+  close_socket();
+}
+
+void Listener::close_socket() {
   if (fd_ < 0) return;
   loop_.unwatch(fd_);
   ::close(std::exchange(fd_, -1));

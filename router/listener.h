@@ -70,12 +70,13 @@ class Listener final : private Watched {
   // Also closes what was not handed over yet.
   ~Listener();
 
-  // For connections that begin their handshake from now on.
-  void use_tls(std::shared_ptr<const TlsServer> tls) { settings_.tls = std::move(tls); }
+  // For connections that come from now on; the address and port stay what they are.
+  void use(ListenerSettings settings) { settings_ = std::move(settings); }
   // Stops accepting; connections wait in the accept queue, for resume() or for who holds the socket too.
   void pause() { paused_ = true; }
   void resume();
-  // Closes the socket: unless another holds it too, who comes now is refused. What is accepted goes on.
+  // Accepts what waits (closing would reset it), unless paused, and closes the socket: unless another holds
+  // it too, who comes now is refused. What is accepted goes on.
   void stop();
 
   // -1 after stop().
@@ -98,6 +99,7 @@ class Listener final : private Watched {
   [[nodiscard]] bool may_accept() const;
   Task<> accept_all();
   bool accept_one();
+  void close_socket();
   void welcome(int fd, const SocketAddress& peer);
   Task<> greet(Greeting& greeting);
   Task<bool> read_proxy_header(Greeting& greeting);

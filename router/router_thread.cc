@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace perigee::router {
 namespace {
@@ -15,6 +16,19 @@ void add(ListenerCounters& sum, const ListenerCounters& more) {
   sum.greeting_late += more.greeting_late;
   sum.handshake_failed += more.handshake_failed;
   sum.out_of_descriptors += more.out_of_descriptors;
+}
+
+ListenerSettings settings_of(const RouterSnapshot& snapshot, std::size_t index) {
+  const Policy::Listener& policy = snapshot.listeners[index].policy;
+  ListenerSettings settings;
+  settings.index = index;
+  settings.address = policy.address;
+  settings.port = policy.port;
+  settings.tls = snapshot.listeners[index].tls;
+  settings.proxy_required = policy.proxy_protocol.require;
+  settings.proxy_from = policy.proxy_protocol.from;
+  settings.greeting_time = policy.limits.handshake_time;
+  return settings;
 }
 
 }  // namespace
@@ -71,10 +85,8 @@ void RouterThread::start() {
   thread_ = std::thread([this] { loop_->run(); });
 }
 
-bool RouterThread::Door::serves(const Policy::Listener& other) const {
-  return policy.name == other.name && policy.address == other.address && policy.port == other.port &&
-         policy.proxy_protocol == other.proxy_protocol &&
-         policy.limits.handshake_time == other.limits.handshake_time;
+bool RouterThread::Door::is(const Policy::Listener& other) const {
+  return policy.name == other.name && policy.address == other.address && policy.port == other.port;
 }
 
 std::future<Result<void>> RouterThread::prepare(std::shared_ptr<const RouterSnapshot> snapshot,
@@ -98,7 +110,8 @@ Result<void> RouterThread::open_doors(const RouterSnapshot& snapshot,
   handed.resize(snapshot.listeners.size());
   for (std::size_t i = 0; i < snapshot.listeners.size(); ++i) {
     const Policy::Listener& policy = snapshot.listeners[i].policy;
-    const bool have = std::ranges::any_of(doors_, [&](const Door& door) { return door.serves(policy); });
+    const bool have = std::ranges::any_of(
+        doors_, [&](const Door& door) { return door.listener->fd() >= 0 && door.is(policy); });
     if (have) continue;
     if (handed[i].empty()) handed[i].emplace_back();
     for (Descriptor& socket : handed[i]) {
@@ -114,17 +127,9 @@ Result<void> RouterThread::open_doors(const RouterSnapshot& snapshot,
 Result<void> RouterThread::open_door(const RouterSnapshot& snapshot, std::size_t index,
                                      const std::shared_ptr<ConnectionLimit>& limit, Descriptor handed) {
   const Policy::Listener& policy = snapshot.listeners[index].policy;
-  ListenerSettings settings;
-  settings.index = index;
-  settings.address = policy.address;
-  settings.port = policy.port;
-  settings.tls = snapshot.listeners[index].tls;
-  settings.proxy_required = policy.proxy_protocol.require;
-  settings.proxy_from = policy.proxy_protocol.from;
-  settings.greeting_time = policy.limits.handshake_time;
   auto place = std::make_shared<ListenerPlace>(ListenerPlace{policy.name, std::nullopt});
   auto listener = Listener::open(
-      *loop_, std::move(settings), limit,
+      *loop_, settings_of(snapshot, index), limit,
       [this, place](Accepted accepted) {
         ClientConnection::start(context_, std::move(accepted), place, connections_);
       },
@@ -140,7 +145,8 @@ std::future<std::vector<Descriptor>> RouterThread::sockets() {
   auto future = promise->get_future();
   loop_->post([this, promise] {
     std::vector<Descriptor> sockets;
-    for (const Door& door : doors_) sockets.emplace_back(::fcntl(door.listener->fd(), F_DUPFD_CLOEXEC, 0));
+    for (const Door& door : doors_)
+      if (door.listener->fd() >= 0) sockets.emplace_back(::fcntl(door.listener->fd(), F_DUPFD_CLOEXEC, 0));
     promise->set_value(std::move(sockets));
   });
   return future;
@@ -153,19 +159,23 @@ void RouterThread::adopt(std::shared_ptr<const RouterSnapshot> snapshot) {
 void RouterThread::swap(std::shared_ptr<const RouterSnapshot> snapshot) {
   context_.snapshot = std::move(snapshot);
   const auto& listeners = context_.snapshot->listeners;
+  bool removed = false;
   for (Door& door : doors_) {
     const auto found =
-        std::ranges::find_if(listeners, [&](const auto& each) { return door.serves(each.policy); });
+        std::ranges::find_if(listeners, [&](const auto& each) { return door.is(each.policy); });
     if (found == listeners.end()) {
-      door.place->index.reset();
+      removed |= std::exchange(door.place->index, std::nullopt).has_value();
+      door.listener->stop();
       continue;
     }
     door.place->index = static_cast<std::size_t>(found - listeners.begin());
-    door.listener->use_tls(found->tls);
+    door.listener->use(settings_of(*context_.snapshot, *door.place->index));
     if (door.new_door && !context_.draining) door.listener->resume();
     door.new_door = false;
   }
-  close_doors([](const Door& door) { return !door.place->index; });
+  if (removed) ClientConnection::wake_all(connections_);
+  if (!context_.draining)
+    close_doors([](const Door& door) { return door.listener->fd() < 0 && door.listener->greeting() == 0; });
   PoolLimits limits;
   limits.idle = context_.snapshot->settings.pool_idle;
   pool_.change(limits);
@@ -174,8 +184,7 @@ void RouterThread::swap(std::shared_ptr<const RouterSnapshot> snapshot) {
 void RouterThread::drain() {
   loop_->post([this] {
     context_.draining = true;
-    close_doors(
-        [](const Door&) { return true; });  // whoever else holds the sockets goes on with what waits in them
+    for (const Door& door : doors_) door.listener->stop();  // whoever else holds the sockets goes on
     ClientConnection::wake_all(connections_);
   });
 }
@@ -183,6 +192,7 @@ void RouterThread::drain() {
 void RouterThread::end_drain() {
   loop_->post([this] {
     context_.drain_over = true;
+    close_doors([](const Door&) { return true; });
     ClientConnection::wake_all(connections_);
   });
 }
@@ -215,7 +225,11 @@ std::future<ThreadCounters> RouterThread::counters() {
 std::future<std::size_t> RouterThread::connections() {
   auto promise = std::make_shared<std::promise<std::size_t>>();
   auto future = promise->get_future();
-  loop_->post([this, promise] { promise->set_value(ClientConnection::count(connections_)); });
+  loop_->post([this, promise] {
+    std::size_t count = ClientConnection::count(connections_);
+    for (const Door& door : doors_) count += door.listener->greeting();
+    promise->set_value(count);
+  });
   return future;
 }
 

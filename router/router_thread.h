@@ -44,12 +44,14 @@ class RouterThread {
   std::future<Result<void>> prepare(std::shared_ptr<const RouterSnapshot> snapshot,
                                     std::vector<std::shared_ptr<ConnectionLimit>> limits,
                                     std::vector<std::vector<Descriptor>> handed = {});
-  // From its next turn on requests are decided by `snapshot`; listeners it has not are closed.
+  // From its next turn on requests are decided by `snapshot`; listeners it has not are closed, and so are
+  // their connections: a request that comes there yet is answered with 503.
   void adopt(std::shared_ptr<const RouterSnapshot> snapshot);
-  // Takes no more connections, and closes each after the request it serves.
+  // Takes what waits to be accepted and no more connections, and closes each after the request it serves.
   void drain();
   // Ends what still runs: answers that began get an error in their own form.
   void end_drain();
+  // Of clients; those that greet yet too.
   [[nodiscard]] std::future<std::size_t> connections();
   // Copies of its listening sockets, for another process.
   [[nodiscard]] std::future<std::vector<Descriptor>> sockets();
@@ -64,8 +66,8 @@ class RouterThread {
     std::unique_ptr<Listener> listener;
     bool new_door = true;  // prepared, not adopted
 
-    // The socket of `other` is this one: what differs otherwise takes effect without a new one.
-    [[nodiscard]] bool serves(const Policy::Listener& other) const;
+    // It is this one: what differs otherwise takes effect without a new socket.
+    [[nodiscard]] bool is(const Policy::Listener& other) const;
   };
 
   RouterThread(std::unique_ptr<Loop> loop, SharedCounters& shared, RecordSink& records);

@@ -121,6 +121,29 @@ TEST_F(HandoverTest, WhatWaitsInAQueueIsServedByTheNext) {
   router.reset();
 }
 
+TEST_F(HandoverTest, WhoJustConnectedIsServed) {
+  begin({ScriptedEndpoint::free_port()});
+  const auto fresh = client();
+  eventually([&] { return router->connections() == 1; });
+  router->drain();
+  EXPECT_EQ(router->connections(), 1U);
+  fresh->send(kModels);
+  EXPECT_THAT(fresh->read_message(), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(HandoverTest, WhoGreetsYetIsServed) {
+  begin({ScriptedEndpoint::free_port()}, "{}, proxy_protocol: {require: true, from: [127.0.0.0/8]}");
+  const auto peer = client();
+  peer->send(std::string_view("\r\n\r\n\0\r\n", 7));
+  eventually([&] { return router->thread_counters().greeting == 1; });
+  router->drain();
+  EXPECT_EQ(router->connections(), 1U) << "a drain waits for it";
+  peer->send(std::string_view("QUIT\n\x20\0\0\0", 9));
+  peer->send(kModels);
+  EXPECT_THAT(peer->read_message(), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(Peer::try_connect(port), nullptr);
+}
+
 TEST_F(HandoverTest, MoreSocketsThanThreadsAreAllServed) {
   Records second;
   begin({ScriptedEndpoint::free_port()});

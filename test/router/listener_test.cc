@@ -279,6 +279,15 @@ TEST_F(ListenerTest, StopsListeningButFinishesGreetings) {
   }(*this));
 }
 
+TEST_F(ListenerTest, AcceptsWhatWaitsBeforeItStops) {
+  limit->change(1000, 1000);
+  listen(settings());
+  const std::size_t more = Listener::kAcceptsPerTurn + 1;
+  for (std::size_t i = 0; i < more; ++i) client();
+  listener->stop();
+  EXPECT_EQ(accepted.size(), more);
+}
+
 TEST_F(ListenerTest, GoneInTheMiddleOfGreetings) {
   ListenerSettings with = settings();
   with.proxy_required = true;

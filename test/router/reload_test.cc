@@ -11,6 +11,7 @@ namespace perigee::router {
 namespace {
 
 using testing::HasSubstr;
+using testing::StartsWith;
 
 struct ReloadTest : RouterLab {
   ReloadTest() : endpoint([this](Peer& peer) { answer(peer); }) { begin({endpoint.port()}); }
@@ -88,6 +89,49 @@ TEST_F(ReloadTest, AListenerThatWasTakenAwayComesBack) {
   publish(without);
   publish(in_force);
   EXPECT_THAT(asked_with(), HasSubstr("none"));
+}
+
+TEST_F(ReloadTest, WhoIsConnectedToAListenerThatGoesGetsAnAnswerOrTheEnd) {
+  const auto idle = client();
+  idle->send(chat(kAsk));
+  EXPECT_THAT(idle->read_message(), HasSubstr("none"));
+  const auto begun = client();
+  const std::string request = chat(kAsk);
+  begun->send(request.substr(0, 20));
+  eventually([&] { return router->connections() == 2; });
+  Policy changed = policy;
+  changed.listeners.clear();
+  changed.routed.clear();
+  const auto without = std::make_shared<const Policy>(changed);
+  ASSERT_TRUE(router->prepare(without, monotonic_now()).empty());
+  publish(without);
+  EXPECT_EQ(idle->read_all(), "");
+  EXPECT_TRUE(idle->closed());
+  begun->send(request.substr(20));
+  const std::string answer = begun->read_all();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(answer, HasSubstr("Connection: close"));
+  EXPECT_THAT(answer, HasSubstr("\"code\":\"listener_removed\""));
+  EXPECT_EQ(records.wait(2).error, "listener_removed");
+}
+
+TEST_F(ReloadTest, OtherSettingsOfAListenerKeepItsSocket) {
+  const auto socket_of = [this] {
+    struct stat status {};
+    const auto sockets = router->sockets();
+    EXPECT_EQ(sockets.size(), 1U);
+    ::fstat(sockets.at(0).get(), &status);
+    return status.st_ino;
+  };
+  const auto before = socket_of();
+  Policy changed = policy;
+  changed.listeners[0].limits.handshake_time = std::chrono::seconds(3);
+  changed.listeners[0].proxy_protocol = {.require = true, .from = {*Prefix::parse("10.0.0.0/8")}};
+  const auto next = std::make_shared<const Policy>(changed);
+  ASSERT_TRUE(router->prepare(next, monotonic_now()).empty());
+  publish(next);
+  EXPECT_EQ(socket_of(), before);
+  EXPECT_EQ(ask(chat(kAsk)), "") << "what differs is in force";
 }
 
 }  // namespace
