@@ -97,7 +97,8 @@ void add_threads(const ThreadCounters& counters, Families& out) {
     for (const auto& [event, count] :
          {std::pair("accepted", of.accepted), std::pair("over_limit", of.over_limit),
           std::pair("over_source_limit", of.over_source_limit), std::pair("proxy_refused", of.proxy_refused),
-          std::pair("greeting_late", of.greeting_late), std::pair("handshake_failed", of.handshake_failed),
+          std::pair("greeting_late", of.greeting_late), std::pair("silent_dropped", of.silent_dropped),
+          std::pair("handshake_failed", of.handshake_failed),
           std::pair("out_of_descriptors", of.out_of_descriptors)})
       listener.add({{"listener", name}, {"event", event}}, count);
   for (Family* family : {&clients, &greeting, &idle, &pool, &listener}) family->move_into(out);

@@ -83,6 +83,7 @@ struct Listener::Greeting {
   Signal signal;
   Timer timer;
   std::unique_ptr<Stream> stream;
+  bool silent = true;  // not a word since it came, or since its PROXY header
   std::list<Greeting>::iterator self;
   std::optional<Task<>> task;  // last: it uses all of the above
 };
@@ -139,7 +140,24 @@ void Listener::resume() {
 void Listener::on_events(std::uint32_t) { signal_.raise(); }
 
 bool Listener::may_accept() const {
-  return fd_ >= 0 && !paused_ && !back_off_.armed() && greetings_.size() < kMaxGreetings;
+  return fd_ >= 0 && !paused_ && !back_off_.armed() &&
+         (greetings_.size() < settings_.most_greetings || oldest_silent() != greetings_.end());
+}
+
+// end(): all have said something, or are about to be read.
+std::list<Listener::Greeting>::const_iterator Listener::oldest_silent() const {
+  const auto found = std::find_if(greetings_.rbegin(), greetings_.rend(), [](const Greeting& each) {
+    return each.silent && !each.stream->readable();
+  });
+  return found == greetings_.rend() ? greetings_.end() : std::next(found).base();
+}
+
+bool Listener::drop_silent() {
+  const auto oldest = oldest_silent();
+  if (oldest == greetings_.end()) return false;
+  ++counters_.silent_dropped;
+  greetings_.erase(oldest);
+  return true;
 }
 
 Task<> Listener::accept_all() {
@@ -169,7 +187,9 @@ bool Listener::accept_one() {
 
 void Listener::welcome(int fd, const SocketAddress& peer) {
   ++counters_.accepted;
+  if (greetings_.size() >= settings_.most_greetings) drop_silent();
   ConnectionPermit permit = limit_->take();
+  if (!permit && drop_silent()) permit = limit_->take();
   auto adopted = Stream::adopt(loop_, fd, signal_);
   if (!adopted || !permit) {
     ++counters_.over_limit;
@@ -193,7 +213,7 @@ Task<> Listener::greet(Greeting& greeting) {
   }
   if (welcome && settings_.tls) welcome = co_await shake_hands(greeting);
   if (welcome) hand_over(greeting);
-  if (greetings_.size() == kMaxGreetings) signal_.raise();
+  if (greetings_.size() >= settings_.most_greetings) signal_.raise();
   // It cannot free itself, as this is its own frame.
   greeting.stream.reset();
   finished_.splice(finished_.begin(), greetings_, greeting.self);
@@ -215,6 +235,7 @@ Task<bool> Listener::read_proxy_header(Greeting& greeting) {
     }
     if (result.status != IoStatus::ok) co_return false;
     got += result.octets;
+    greeting.silent = false;
     parsed = parse_proxy_v2({header.data(), got});
   }
   if (parsed.state == ProxyParse::State::refused) {
@@ -230,11 +251,13 @@ Task<bool> Listener::read_proxy_header(Greeting& greeting) {
 
 Task<bool> Listener::shake_hands(Greeting& greeting) {
   greeting.start_timer();
+  greeting.silent = true;
   Stream& stream = *greeting.stream;
   // The client speaks first; until it does it gets no memory.
   while (!stream.readable()) {
     if (!co_await greeting.more()) co_return false;
   }
+  greeting.silent = false;
   if (stream.peer_closed()) co_return false;  // somebody looked whether the port is open
   const auto tls = settings_.tls;
   IoStatus status = stream.start_tls(*tls) ? stream.establish() : IoStatus::failed;

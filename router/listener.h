@@ -38,6 +38,10 @@ struct ListenerSettings {
   bool proxy_required = false;     // else a PROXY header is not looked for, and is no valid request either
   std::vector<Prefix> proxy_from;  // required: from these only
   Nanos greeting_time = std::chrono::seconds(10);  // for the PROXY header and for the handshake, each
+  // PROXY headers and handshakes in progress; further connections wait in the accept queue. A burst costs
+  // memory only up to here (some 30 KB each), and those begun are not starved. Who has not said a word makes
+  // room: else silent connections, which cost a client nothing, would hold off every other.
+  std::size_t most_greetings = 1024;
 };
 
 // What a listener counted since it began.
@@ -47,6 +51,7 @@ struct ListenerCounters {
   std::uint64_t over_source_limit = 0;  // closed: too many from one source
   std::uint64_t proxy_refused = 0;      // source not listed, or no proper header
   std::uint64_t greeting_late = 0;
+  std::uint64_t silent_dropped = 0;  // closed for who came later: had not said a word
   std::uint64_t handshake_failed = 0;
   std::uint64_t out_of_descriptors = 0;  // times the system gave no more; accepting pauses for kBackOff then
 };
@@ -57,9 +62,6 @@ class Listener final : private Watched {
   static constexpr int kAcceptsPerTurn = 64;  // then those already in get their turn
   static constexpr int kBacklog = 4096;
   static constexpr Nanos kBackOff = std::chrono::milliseconds(100);
-  // PROXY headers and handshakes in progress; further connections wait in the accept queue. A burst costs
-  // memory only up to here (some 30 KB each), and those begun are not starved.
-  static constexpr std::size_t kMaxGreetings = 1024;
 
   // Opens the socket (SO_REUSEPORT: one for each thread); with `fd` >= 0 takes over that listening socket
   // instead, which is closed on failure. Accepting starts with the loop; `handler` must not destroy the
@@ -97,6 +99,8 @@ class Listener final : private Watched {
            int fd);
   void on_events(std::uint32_t events) override;
   [[nodiscard]] bool may_accept() const;
+  [[nodiscard]] std::list<Greeting>::const_iterator oldest_silent() const;
+  bool drop_silent();
   Task<> accept_all();
   bool accept_one();
   void close_socket();

@@ -14,6 +14,7 @@ void add(ListenerCounters& sum, const ListenerCounters& more) {
   sum.over_source_limit += more.over_source_limit;
   sum.proxy_refused += more.proxy_refused;
   sum.greeting_late += more.greeting_late;
+  sum.silent_dropped += more.silent_dropped;
   sum.handshake_failed += more.handshake_failed;
   sum.out_of_descriptors += more.out_of_descriptors;
 }

@@ -288,6 +288,34 @@ TEST_F(ListenerTest, AcceptsWhatWaitsBeforeItStops) {
   EXPECT_EQ(accepted.size(), more);
 }
 
+TEST_F(ListenerTest, WhoSaysNothingMakesRoom) {
+  ListenerSettings with = settings();
+  with.proxy_required = true;
+  with.proxy_from = {*Prefix::parse("127.0.0.0/8")};
+  with.most_greetings = 3;
+  listen(with);
+  run([](ListenerTest& t) -> Task<> {
+    send_all(t.client(), proxy_header().substr(0, 20));  // the oldest, but it has begun
+    for (std::size_t i = 1; i < 3; ++i) {
+      t.client();
+      while (t.listener->greeting() <= i) co_await t.turns(1);
+    }
+    send_all(t.client(), proxy_header());
+    co_await t.have(1);
+    EXPECT_EQ(receive(t.clients[1], 1), "");
+    EXPECT_EQ(t.listener->counters().silent_dropped, 1U);
+    EXPECT_EQ(t.listener->greeting(), 2U);
+    // Nor do they take the places of all.
+    t.limit->change(3, 100);
+    send_all(t.client(), proxy_header());
+    co_await t.have(2);
+    EXPECT_EQ(receive(t.clients[2], 1), "");
+    send_all(t.clients[0], proxy_header().substr(20));
+    co_await t.have(3);
+    EXPECT_EQ(t.listener->counters().over_limit, 0U);
+  }(*this));
+}
+
 TEST_F(ListenerTest, GoneInTheMiddleOfGreetings) {
   ListenerSettings with = settings();
   with.proxy_required = true;
