@@ -33,7 +33,7 @@ TEST(RoutingTest, LoadsReachTheirEndpointsAndComeBack) {
   routing.take_load(policy->endpoints[1], load, {});
   EXPECT_FALSE(seen(*policy)[1].load) << "there is no router yet";
   ASSERT_EQ(routing.prepare(policy), std::vector<std::string>{});
-  routing.follow(policy, Route{});
+  routing.follow(policy, Route{}, {});
   routing.take_load(policy->endpoints[1], load, {});
   EXPECT_EQ(seen(*policy)[1].load, load);
   EXPECT_FALSE(seen(*policy)[0].load);
