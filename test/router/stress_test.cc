@@ -68,7 +68,8 @@ struct StressTest : RouterLab {
 
   // Four of them: as it begins; with other times; without the last endpoint and with the third one drained;
   // without the last door.
-  [[nodiscard]] std::string text(unsigned variant) const {
+  // `only`: the one endpoint that serves the model; 0: all.
+  [[nodiscard]] std::string text(unsigned variant, std::size_t only = 0) const {
     std::string text =
         "version: 1\npop: here\npops: {here: {prefixes: [10.0.0.0/8]}}\n"
         "interfaces: {local: {port: local0, address: 10.0.0.2/8}}\nendpoints:\n";
@@ -83,6 +84,7 @@ struct StressTest : RouterLab {
       if (variant == 2 && i == 2) text += ", drain: true";
       text += "}\n";
     }
+    if (only > 0) names = "e" + std::to_string(only);
     text += "listeners:\n";
     std::string served;
     for (std::size_t i = 0; i < (variant == 3 ? 2U : 3U); ++i) {
@@ -107,8 +109,8 @@ struct StressTest : RouterLab {
     return text;
   }
 
-  void publish(unsigned variant) {
-    const auto next = std::make_shared<const Policy>(policy_of(text(variant)));
+  void publish(unsigned variant, std::size_t only = 0) {
+    const auto next = std::make_shared<const Policy>(policy_of(text(variant, only)));
     const Instant now = monotonic_now();
     const auto errors = router->prepare(next, now);
     ASSERT_TRUE(errors.empty()) << text_of(errors);
@@ -164,15 +166,19 @@ struct StressTest : RouterLab {
   // Every trial of a breaker was given back: all close once the endpoints are well.
   void expect_every_breaker_closes() {
     for (const auto& endpoint : endpoints) endpoint->calm();
-    eventually([&] {
-      const auto peer = Peer::connect(doors[0].port);
-      peer->send(chat(kAsk));
-      peer->read_message();
-      const auto snapshot = router->snapshot();
-      return std::ranges::all_of(snapshot->endpoints, [](const auto& each) {
-        return breaker_state(each.counters->breaker, monotonic_now()) == BreakerState::closed;
+    // One by one: while others cost less, one that was slow before need not be asked.
+    for (std::size_t number = 1; number <= endpoints.size(); ++number) {
+      publish(0, number);
+      eventually([&] {
+        const auto peer = Peer::connect(doors[0].port);
+        peer->send(chat(kAsk));
+        peer->read_message();
+        const auto snapshot = router->snapshot();
+        return breaker_state(snapshot->endpoints[number - 1].counters->breaker, monotonic_now()) ==
+               BreakerState::closed;
       });
-    });
+    }
+    publish(0);
   }
 
   TestIssuer issuer{"test issuer"};
