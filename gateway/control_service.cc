@@ -100,6 +100,7 @@ void ControlService::tick() {
       if (rtts[i]) health[i].connection_rtt = std::min(health[i].connection_rtt.value_or(*rtts[i]), *rtts[i]);
   }
   std::vector<std::shared_ptr<const router::ModelList>> lists;
+  lists.reserve(health.size());
   for (const EndpointHealth& each : health) lists.push_back(each.models);
   loop_.tick(monotonic_now(), std::move(health),
              std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));

@@ -205,8 +205,8 @@ Result<void> listen(AdminServer& server, const Policy::Admin& admin, const Log& 
   if (server.closed()) return {};  // the addresses are the next one's
   const std::string host =
       admin.listen_address.is_v4() ? admin.listen_address.text() : "[" + admin.listen_address.text() + "]";
-  const auto tcp = server.listen_tcp(host + ":" + std::to_string(admin.listen_port));
-  const auto unix = server.listen_unix(admin.socket);
+  auto tcp = server.listen_tcp(host + ":" + std::to_string(admin.listen_port));
+  auto unix = server.listen_unix(admin.socket);
   if (!tcp) return tcp;
   if (!unix) return unix;
   log.write(LogLevel::info, "admin_listening",

@@ -125,7 +125,7 @@ Task<bool> ClientConnection::next_request() {
 }
 
 // The request is answered without looking any further into it.
-void ClientConnection::refuse(ApiError error, Ending ending) {
+void ClientConnection::refuse(const ApiError& error, Ending ending) {
   const std::string body = error_body(error);
   const std::string fields = error_fields(error);
   RequestRecord record;

@@ -34,7 +34,7 @@ class ClientConnection : private ChainLink {
   ClientConnection(ThreadContext& thread, Accepted accepted, std::shared_ptr<const ListenerPlace> place);
   Task<void> serve();
   Task<bool> next_request();
-  void refuse(ApiError error, Ending ending);
+  void refuse(const ApiError& error, Ending ending);
   Task<void> close();
   // No request follows the one that is served or has begun.
   [[nodiscard]] bool closing() const { return thread_.draining || !place_->index; }

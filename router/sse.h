@@ -47,6 +47,12 @@ struct SseRead {
   bool broken = false;
 };
 
+// An event that passes in parts.
+struct LargeEvent {
+  bool last = false;  // as SseEvent has it
+  UsageFinder usage;
+};
+
 class SseSplitter {
  public:
   SseRead feed(std::string_view octets);  // the next octets of the body
@@ -66,11 +72,6 @@ class SseSplitter {
   static void cut(SseRead& read);
   void begin_large(std::string_view head, SseRead& read);
   std::size_t pass_large(std::string_view octets, SseRead& read);
-
-  struct LargeEvent {
-    bool last = false;
-    UsageFinder usage;
-  };
 
   std::string tail_;   // the incomplete event
   std::string first_;  // owns SseRead::first
