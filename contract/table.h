@@ -34,6 +34,8 @@ inline constexpr std::uint32_t kMaxPrefixes = 1024;         // longest match is 
 inline constexpr std::uint32_t kMaxInterfaces = 64;
 inline constexpr std::uint32_t kMaxSnatAddresses = 16;
 inline constexpr std::uint32_t kMaxProbePorts = 16;
+inline constexpr std::uint32_t kMaxEqualLinks =
+    4;  // each endpoint has a place for every one in the packet path
 inline constexpr std::uint32_t kNone = 0xffffffffU;  // "no index"
 
 // The longest start of UTF-8 `text` that has at most `octets` octets and ends between characters.
@@ -101,8 +103,10 @@ static_assert(sizeof(Link) == 176);
 // interface.
 struct TransitPrefix {
   IpAddress address;
-  std::uint8_t length = 0;  // of the family of `address`
-  std::array<std::uint8_t, 3> reserved{};
+  std::uint8_t length = 0;       // of the family of `address`
+  std::uint8_t equal_links = 0;  // of its links the first so many are as good, and share what is sent; 0, 1:
+                                 // the first that lives takes all
+  std::array<std::uint8_t, 2> reserved{};
   std::uint32_t interface = kNone;  // index, or kNone when it goes over links
   std::uint32_t first_link = 0;     // into link_order
   std::uint32_t link_count = 0;     // 0 when `interface` is set
@@ -118,7 +122,8 @@ struct Endpoint {
   std::uint8_t accepts_new = 1;        // health and drain: 0 takes no new flow
   std::uint8_t reset_established = 0;  // 1: its flows are reset now
   std::uint32_t first_link = 0;        // its own ordered links, into link_order
-  std::uint32_t link_count = 0;        // 0: in this PoP, reached through `interface`
+  std::uint16_t link_count = 0;        // 0: in this PoP, reached through `interface`
+  std::uint16_t equal_links = 0;       // as of a prefix: its established flows are spread over them
   std::uint32_t interface = kNone;
 };
 static_assert(sizeof(Endpoint) == 72);

@@ -130,6 +130,8 @@ void check_prefix(const Table& table, std::size_t index, Claims& claims, Check& 
                 "interface is no index of an interface");
   check.range(prefix.first_link, prefix.link_count, table.link_order.size(), kMaxLinks,
               "its links are not within link_order");
+  check.require(prefix.equal_links <= std::min(prefix.link_count, kMaxEqualLinks),
+                "more equal links than it has links, or than 4");
 }
 
 void check_endpoint(const Table& table, const Endpoint& endpoint, Claims& claims, Check& check) {
@@ -150,6 +152,8 @@ void check_endpoint(const Table& table, const Endpoint& endpoint, Claims& claims
                 "interface is no index of an interface");
   check.range(endpoint.first_link, endpoint.link_count, table.link_order.size(), kMaxLinks,
               "its links are not within link_order");
+  check.require(endpoint.equal_links <= std::min<std::uint32_t>(endpoint.link_count, kMaxEqualLinks),
+                "more equal links than it has links, or than 4");
 }
 
 // Two services claim one packet when the address is the same and neither port nor protocol tells them apart.

@@ -44,4 +44,23 @@ static_assert(table::kMaxLinks <= 64, "link sets are 64-bit masks");
   return std::nullopt;
 }
 
+// Which of `count` equal links is a flow's, by hash-threshold (RFC 2992 section 2): by two octets that are
+// its own and may be as close to others' as SNAT ports of flows that come one after the other.
+[[nodiscard]] inline std::uint32_t place_among(std::uint32_t count, std::uint16_t flow) {
+  return (flow * 0x9e37U & 0xffffU) * count >> 16U;
+}
+
+// A flow's link: of the first `equal` of `order`, which share flows, its own; while that is not up or in
+// `except`, the next of them that is, so that the other flows stay where they are. With none of them, or less
+// than two, as first_live_link().
+[[nodiscard]] inline std::optional<std::uint32_t> shared_live_link(std::span<const std::uint32_t> order,
+                                                                   std::uint32_t equal, std::uint32_t place,
+                                                                   LinkView view, std::uint64_t except = 0) {
+  for (std::uint32_t i = 0; equal > 1 && i < equal; ++i) {
+    const std::uint32_t link = order[(place + i) % equal];
+    if ((view.up & ~except) >> link & 1U) return link;
+  }
+  return first_live_link(order, view, except);
+}
+
 }  // namespace perigee

@@ -253,14 +253,18 @@ void FlowEnds::look(const ServingTable& table, LinkView links, Instant now) {
     known.reachable = false;
     if (known.index != table::kNone) {
       const table::Endpoint& record = table.table().endpoints[known.index];
-      std::optional<Egress> egress;
-      if (record.link_count == 0) {
-        egress = table.over_interface(record.interface, known.address);
-      } else if (const auto link = first_live_link(table.links_of(record), links)) {
-        egress = table.over_link(*link);
+      known.ways = std::max<std::uint32_t>(record.equal_links, 1);
+      for (std::uint32_t way = 0; way < known.ways; ++way) {
+        std::optional<Egress> egress;
+        if (record.link_count == 0) {
+          egress = table.over_interface(record.interface, known.address);
+        } else if (const auto link =
+                       shared_live_link(table.links_of(record), record.equal_links, way, links)) {
+          egress = table.over_link(*link);
+        }
+        known.reachable = egress.has_value();
+        if (egress) known.egresses[way] = *egress;
       }
-      known.reachable = egress.has_value();
-      if (egress) known.egress = *egress;
     }
     if (known.reachable) {
       known.pathless_since = {};

@@ -3,6 +3,7 @@
 // flow refers to it, through any number of tables.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <memory>
@@ -29,7 +30,7 @@ inline constexpr std::uint32_t kMaxKnownServices = 2 * table::kMaxServices;
 
 struct KnownEndpoint {
   enum class Condition : std::uint8_t {
-    live,      // in the table, with a usable path: `egress`
+    live,      // in the table, with a usable path: `egresses`
     pathless,  // in the table, no path at the moment
     doomed,    // its flows are to be reset: gone from the table, told so, or pathless for too long
   };
@@ -38,13 +39,24 @@ struct KnownEndpoint {
   bool told_to_reset = false;
   std::uint16_t port = 0;
   std::uint32_t address = 0;  // 0: never known (flows of a previous process)
-  Egress egress;
+  std::uint32_t ways = 1;     // of `egresses`: more than one share its flows
+  std::array<Egress, table::kMaxEqualLinks> egresses;
   EndpointId id;                       // none: the place is free
   std::uint32_t index = table::kNone;  // in the table in force
   std::uint32_t flows = 0;
   bool reachable = false;  // has a usable path by the last view of the links
   Instant pathless_since;
   telemetry::EndpointSlot* slot = nullptr;
+
+  // Where a flow of it goes, by its SNAT port: that stays the same for its life.
+  [[nodiscard]] const Egress& egress_of(std::uint16_t snat_port) const {
+    return ways == 1 ? egresses[0] : egresses[place_among(ways, snat_port)];
+  }
+  [[nodiscard]] bool goes_over(std::uint32_t link) const {
+    const Segment segment{Segment::Kind::link, static_cast<std::uint16_t>(link)};
+    return std::any_of(egresses.begin(), egresses.begin() + ways,
+                       [&](const Egress& egress) { return egress.segment == segment; });
+  }
 };
 
 struct KnownService {

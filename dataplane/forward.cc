@@ -134,18 +134,19 @@ void Forwarder::Impl::to_endpoint(Forwarding& item, const Lookup& lookup, Instan
       [[unlikely]] {
     return unusual_to_endpoint(item, slot, lookup, now);
   }
-  if (!fits(packet, endpoint.egress)) [[unlikely]]
-    return drop_too_long(item, endpoint.egress);
+  const Egress& egress = endpoint.egress_of(flow.snat_port);
+  if (!fits(packet, egress)) [[unlikely]]
+    return drop_too_long(item, egress);
   if (!track_plain_segment(phase, flow.next_to_endpoint, packet) && packet.protocol == kTcp) {
     track_to_endpoint(flow, packet, now);
   }
   flow.last_seen = flow_tick(now);
-  return send_to_endpoint(item, flow, endpoint.egress);
+  return send_to_endpoint(item, flow, egress);
 }
 
 void Forwarder::Impl::track_to_endpoint(FlowEntry& flow, const Packet& packet, Instant now) {
   if (track_client_segment(flow, packet) != FlowMoment::asked) return;
-  PathTimes::start(flow, ends.endpoint(flow.endpoint_hint).egress.segment, now);
+  PathTimes::start(flow, ends.endpoint(flow.endpoint_hint).egress_of(flow.snat_port).segment, now);
 }
 
 void Forwarder::Impl::unusual_to_endpoint(Forwarding& item, std::uint32_t slot, const Lookup& lookup,
@@ -197,7 +198,7 @@ void Forwarder::Impl::to_client(Forwarding& item, const Lookup& lookup, std::uin
     return unusual_to_client(item, flow, now);
   }
   const std::uint32_t client = client_v4(flow);
-  const RouteChoice route = choose_route(client, Segment{}, *table, links);
+  const RouteChoice route = choose_route(client, flow.snat_port, Segment{}, *table, links);
   if (!route.egress) return drop(item, route.reason);
   if (!fits(packet, *route.egress)) [[unlikely]]
     return drop_too_long(item, *route.egress);

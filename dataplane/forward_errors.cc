@@ -111,7 +111,7 @@ void Forwarder::Impl::error_to_client(Forwarding& item, const Quoted& quoted, co
   Packet& packet = *item.packet;
   const std::uint32_t client = client_v4(flow);
   const KnownService& known = ends.service(flow.service_hint);
-  const RouteChoice route = choose_route(client, Segment{}, *table, links);
+  const RouteChoice route = choose_route(client, flow.snat_port, Segment{}, *table, links);
   if (!route.egress) return drop(item, route.reason);
   if (!fits(packet, *route.egress)) return drop_too_long(item, *route.egress);
   rewrite_quoted(packet, quoted, {client, known.vip, flow.client_port, known.port});
@@ -124,11 +124,12 @@ void Forwarder::Impl::error_to_endpoint(Forwarding& item, const Quoted& quoted, 
   Packet& packet = *item.packet;
   const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
   if (endpoint.condition != KnownEndpoint::Condition::live) return drop(item, DropReason::no_live_link);
-  if (!fits(packet, endpoint.egress)) return drop_too_long(item, endpoint.egress);
+  const Egress& egress = endpoint.egress_of(flow.snat_port);
+  if (!fits(packet, egress)) return drop_too_long(item, egress);
   const std::uint32_t snat = ends.snat_address(flow.snat_address);
   rewrite_quoted(packet, quoted, {endpoint.address, snat, endpoint.port, flow.snat_port});
   rewrite_error(packet, snat, endpoint.address);
-  return send(item, endpoint.egress);
+  return send(item, egress);
 }
 
 }  // namespace perigee

@@ -73,10 +73,12 @@ void Forwarder::Impl::open_flow(Forwarding& item, const Lookup& lookup, const Fl
 }
 
 // A new flow goes over its candidate's link, while that lives; an established one over its endpoint's own.
+// Where the one is among the others, which are equal, it goes where it will stay.
 Egress Forwarder::Impl::opening_egress(const FlowEntry& flow) const {
   const std::uint32_t service = ends.service(flow.service_hint).index;
   const auto link = candidate_link(*table, ends, service, flow.endpoint_hint, links);
-  return link ? table->over_link(*link) : ends.endpoint(flow.endpoint_hint).egress;
+  const KnownEndpoint& endpoint = ends.endpoint(flow.endpoint_hint);
+  return link && !endpoint.goes_over(*link) ? table->over_link(*link) : endpoint.egress_of(flow.snat_port);
 }
 
 void Forwarder::Impl::send_opening(Forwarding& item, const FlowEntry& flow, const Egress& egress) {
@@ -127,8 +129,9 @@ void Forwarder::Impl::syn_again(Forwarding& item, std::uint32_t slot, const Look
   }
   flow.last_seen = flow_tick(now);
   if (phase == FlowPhase::opening) return send_opening(item, flow, opening_egress(flow));
-  if (!fits(packet, endpoint.egress)) return drop_too_long(item, endpoint.egress);
-  return send_to_endpoint(item, flow, endpoint.egress);
+  const Egress& egress = endpoint.egress_of(flow.snat_port);
+  if (!fits(packet, egress)) return drop_too_long(item, egress);
+  return send_to_endpoint(item, flow, egress);
 }
 
 bool Forwarder::Impl::is_half_open(const OpenedFlows::Opened& opened) const {

@@ -1,5 +1,6 @@
 #include "dataplane/transit.h"
 
+#include "contract/rendezvous.h"
 #include "dataplane/checksum.h"
 #include "dataplane/octets.h"
 
@@ -27,6 +28,16 @@ TransitResult send_over(Packet& packet, const Egress& egress, const ServingTable
   return {true, egress, {}, std::nullopt};
 }
 
+// The same for every packet of a flow in one direction. Of a datagram in fragments only the first has ports,
+// so none goes by them.
+std::uint16_t flow_octets(const Packet& packet) {
+  const bool ports = !packet.fragment && (packet.protocol == kTcp || packet.protocol == kUdp);
+  const std::uint64_t tuple =
+      std::uint64_t{packet.source} << 32U ^ packet.destination ^
+      (ports ? std::uint64_t{packet.source_port} << 16U ^ packet.destination_port : 0);
+  return static_cast<std::uint16_t>(scramble(tuple));
+}
+
 }  // namespace
 
 void decrement_ttl(Packet& packet) {
@@ -42,7 +53,7 @@ TransitResult forward_transit(Packet& packet, const ServingTable& table, LinkVie
   if (is_martian(packet.destination)) return refused(DropReason::no_route, std::nullopt);
   // RFC 1812 section 5.3.1: what would leave with TTL 0 is not forwarded.
   if (packet.ttl <= 1) return refused(DropReason::ttl_exceeded, kTtlExpired);
-  const RouteChoice choice = choose_route(packet.destination, packet.in, table, view);
+  const RouteChoice choice = choose_route(packet.destination, flow_octets(packet), packet.in, table, view);
   if (!choice.egress) return refused(choice.reason, kNoWay);
   return send_over(packet, *choice.egress, table);
 }

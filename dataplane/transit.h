@@ -22,19 +22,24 @@ struct TransitResult {
 
 // Where a packet for `destination` that came in on `in` goes. Never back to the PoP it came from, nor back to
 // a gateway of the interface it came in on: another choice is taken, or it is a drop (no_live_link,
-// no_route).
+// no_route). Equal links are shared by `flow`, two octets that all packets of one flow have in common; what
+// comes from the host is not: requests are priced by the link they leave by, so all to one PoP take the
+// first.
 struct RouteChoice {
   std::optional<Egress> egress;
   DropReason reason = DropReason::no_route;  // when there is none
 };
-[[nodiscard]] inline RouteChoice choose_route(std::uint32_t destination, Segment in,
+[[nodiscard]] inline RouteChoice choose_route(std::uint32_t destination, std::uint16_t flow, Segment in,
                                               const ServingTable& table, LinkView view) {
   const table::TransitPrefix* prefix = table.route(destination);
   if (prefix == nullptr) return {};
   if (prefix->interface == table::kNone) {
     // What a PoP sent us is not sent back to it: it had a reason, and its table would send it here again.
     const std::uint64_t except = in.is_link() ? table.link(in.index).same_peer : 0;
-    const std::optional<std::uint32_t> link = first_live_link(table.links_of(*prefix), view, except);
+    const bool from_host = in.is_interface() && table.interface(in.index).is_host;
+    const std::uint32_t equal = from_host ? 0 : prefix->equal_links;
+    const std::optional<std::uint32_t> link =
+        shared_live_link(table.links_of(*prefix), equal, place_among(equal, flow), view, except);
     if (!link) return {std::nullopt, DropReason::no_live_link};
     return {table.over_link(*link), {}};
   }

@@ -170,7 +170,7 @@ void Worker::probe(Instant now) {
 void Worker::sweep(Instant now) {
   const std::uint32_t budget = wiring_.flow_capacity / kSweepsPerTable + 1;
   const bool more = wiring_.forwarder.sweep(links_, now, budget, [&](std::span<const std::uint8_t> reset) {
-    const RouteChoice route = choose_route(load_be32(reset.data() + 16), Segment{}, *table_, links_);
+    const RouteChoice route = choose_route(load_be32(reset.data() + 16), 0, Segment{}, *table_, links_);
     if (route.egress) {
       sender_.send(reset, *route.egress, now);
     } else {

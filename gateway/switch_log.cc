@@ -5,6 +5,7 @@
 
 #include "gateway/json_units.h"
 #include "gateway/routed_pools.h"
+#include "steering/equal_links.h"
 
 namespace perigee::gateway {
 namespace {
@@ -69,6 +70,21 @@ json::object switch_fields(const Policy& policy, const Route& route, const Switc
   return fields;
 }
 
+namespace {
+
+// The links that share the flows to a PoP, by name.
+json::array shared_links(const Policy& policy, const PopRoute& pop) {
+  const LinkOrder order = links_to(pop, policy.steering);
+  json::array names;
+  for (std::uint32_t i = 0; i < order.equal; ++i) {
+    const Policy::Link* link = policy.link(order.links[i]);
+    if (link != nullptr) names.emplace_back(link->name);
+  }
+  return names;
+}
+
+}  // namespace
+
 std::vector<RouteEvent> route_events(const Policy& policy, const Route& before, const Route& after) {
   std::vector<RouteEvent> events;
   if (before.frozen != after.frozen) {
@@ -84,6 +100,13 @@ std::vector<RouteEvent> route_events(const Policy& policy, const Route& before, 
     events.push_back({now.panic ? LogLevel::error : LogLevel::info,
                       now.panic ? "service_panic" : "service_panic_over", std::move(fields)});
   };
+  for (const PopRoute& pop : after.pops) {
+    const PopRoute* old = before.pop(pop.id);
+    json::array links = shared_links(policy, pop);
+    if (links == (old == nullptr ? json::array() : shared_links(policy, *old))) continue;
+    events.push_back(
+        {LogLevel::info, "links_shared", {{"pop", policy.pop(pop.id)->name}, {"links", std::move(links)}}});
+  }
   for (const ServiceRoute& service : after.services) compare(service, before.service(service.id));
   for (const ServiceRoute& pool : after.pools) compare(pool, before.pool(pool.id));
   return events;

@@ -12,19 +12,18 @@ Nanos times(Nanos cost, double ratio) {
   return Nanos(static_cast<std::int64_t>(static_cast<double>(cost.count()) * ratio));
 }
 
-// Costs closer than this are equal.
-Nanos quantum(Nanos cost, const Policy::Steering& law) {
+}  // namespace
+
+Nanos band(Nanos cost, const Policy::Steering& law) {
   return std::max(law.band_absolute, times(cost, law.band_relative));
 }
-
-}  // namespace
 
 bool beats(Nanos ours, Nanos theirs, const Policy::Steering& law) {
   return ours < theirs - times(theirs, law.hysteresis_relative) && ours < theirs - law.hysteresis_absolute;
 }
 
 Nanos enter_limit(Nanos best, const Policy::Steering& law) {
-  return std::max(times(best, law.band_enter), best + quantum(best, law));
+  return std::max(times(best, law.band_enter), best + band(best, law));
 }
 
 Nanos leave_limit(Nanos best, const Policy::Steering& law) {
@@ -83,7 +82,7 @@ bool ready(const RankedPath& path, const Policy::Steering& law, Instant now) {
 }
 
 std::uint32_t share_beside(Nanos cost, Nanos best, const Policy::Steering& law) {
-  const Nanos equal = best + quantum(best, law);
+  const Nanos equal = best + band(best, law);
   if (cost <= equal) return kFullShare;
   const double ratio = static_cast<double>(equal.count()) / static_cast<double>(cost.count());
   return std::max(kShareStep,

@@ -19,6 +19,9 @@ namespace perigee {
 inline constexpr int kGraceWindows = 3;  // a cost older than this many windows is unknown
 inline constexpr std::uint32_t kFullShare = 1000;
 
+// Costs closer than this are equal.
+[[nodiscard]] Nanos band(Nanos cost, const Policy::Steering& law);
+
 // `ours` is less than `theirs` by the hysteresis, relative and absolute.
 [[nodiscard]] bool beats(Nanos ours, Nanos theirs, const Policy::Steering& law);
 

@@ -8,6 +8,7 @@
 
 #include "contract/rendezvous.h"
 #include "steering/damping.h"
+#include "steering/equal_links.h"
 #include "steering/route_terms.h"
 #include "steering/text_units.h"
 #include "steering/wall_time.h"
@@ -134,8 +135,15 @@ class Explainer {
   [[nodiscard]] std::string after_opening(const Candidate& candidate) const {
     if (!subject_.forwarded) return "";
     const auto order = own_links_.find(candidate.endpoint);
-    if (order == own_links_.end() || order->second.front() == candidate.link) return "";
-    return "; once established they go over " + policy_.link(order->second.front())->name +
+    if (order == own_links_.end()) return "";
+    const LinkOrder& own = order->second;
+    if (own.equal > 1) {
+      std::string out = "; they are spread over " + policy_.link(own.links.front())->name;
+      for (std::uint32_t i = 1; i < own.equal; ++i) out += " and " + policy_.link(own.links[i])->name;
+      return out + ", which are as good";
+    }
+    if (own.links.front() == candidate.link) return "";
+    return "; once established they go over " + policy_.link(own.links.front())->name +
            ", which a service before this one prefers";
   }
 
@@ -261,7 +269,7 @@ class Explainer {
   const Subject& subject_;
   const ServiceRoute* chosen_;
   Instant now_;
-  std::map<EndpointId, std::vector<LinkId>> own_links_;
+  std::map<EndpointId, LinkOrder> own_links_;
 };
 
 Explanation explain_forwarded(const Policy& policy, const Route& route, const Policy::Service& service,

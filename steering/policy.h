@@ -327,11 +327,12 @@ struct Policy {
     Nanos flap_half_life{300'000'000'000};  // of the penalty of a path that comes and goes
     Nanos flap_max_wait{600'000'000'000};   // that it keeps such a path waiting
     double capacity_fill = 0.8;             // of an endpoint's capacity: then it is full
-    double overprovision = 1.4;      // healthy share times this below 1: the rest goes to the next tier
-    double panic = 0.5;              // healthy share below it: to every tier
-    std::uint32_t min_samples = 3;   // a window with fewer replies decides nothing
-    double loss_ignored = 0.01;      // ratio below which loss costs nothing
-    Nanos loss_penalty{10'000'000};  // for each percent of loss above it
+    double overprovision = 1.4;       // healthy share times this below 1: the rest goes to the next tier
+    double panic = 0.5;               // healthy share below it: to every tier
+    std::uint32_t min_samples = 3;    // a window with fewer replies decides nothing
+    std::uint32_t maximum_paths = 1;  // links to one PoP that share its flows when they are as good
+    double loss_ignored = 0.01;       // ratio below which loss costs nothing
+    Nanos loss_penalty{10'000'000};   // for each percent of loss above it
     friend bool operator==(const Steering&, const Steering&) = default;
   };
 

@@ -41,6 +41,7 @@ void read_steering(Map& root, Policy::Steering& steering) {
     inner.percent("panic", steering.panic, 0, 1);
   }
   map.integer<std::uint32_t>("min_samples", steering.min_samples, 1, 100'000);
+  map.integer<std::uint32_t>("maximum_paths", steering.maximum_paths, 1, table::kMaxEqualLinks);
   if (const auto loss = map.child("loss")) {
     Map inner(*loss, root.report());
     inner.percent("ignore", steering.loss_ignored, 0, 1);

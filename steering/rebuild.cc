@@ -113,7 +113,10 @@ std::optional<PopRoute> rebuild_pop(const Policy& policy, std::size_t pop, const
     std::vector<Path> found;
     for (std::uint32_t i = 0; i < record->link_count; ++i)
       found.push_back({policy.pops[pop].id, link_at(table, table.link_order[record->first_link + i])});
-    return PopRoute{policy.pops[pop].id, settled_ranking(inputs_to(policy, pop, Usable::yes), found, 1, now)};
+    PopRoute out{
+        policy.pops[pop].id, settled_ranking(inputs_to(policy, pop, Usable::yes), found, 1, now), {}};
+    for (std::size_t i = 1; i < record->equal_links; ++i) out.equal.push_back({found[i].link, 0, true});
+    return out;
   }
   return std::nullopt;
 }

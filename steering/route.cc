@@ -4,6 +4,7 @@
 #include <map>
 
 #include "steering/constraints_in_force.h"
+#include "steering/equal_links.h"
 #include "steering/placement.h"
 #include "steering/route_terms.h"
 #include "steering/stall.h"
@@ -83,7 +84,9 @@ PopRoute route_pop(const Policy& policy, PopId id, const std::vector<PathTerms>&
                       : way.down     ? Usable::link_down
                                      : Usable::yes});
   const Ranking previous = old != nullptr ? old->ranking : Ranking{};
-  return {id, advance(previous, inputs, policy.steering, now).ranking};
+  PopRoute next{id, advance(previous, inputs, policy.steering, now).ranking, {}};
+  find_equal_links(next, old, policy.steering, now);
+  return next;
 }
 
 template <class Items, class Id>

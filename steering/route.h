@@ -76,9 +76,18 @@ struct ServiceRoute {
   friend bool operator==(const ServiceRoute&, const ServiceRoute&) = default;
 };
 
+// A link beside the one in use (equal_links.h).
+struct EqualLink {
+  LinkId link;
+  std::uint32_t dwell = 0;  // evaluations in a row that would change the following
+  bool shares = false;      // it is as good, and takes flows too
+  friend bool operator==(const EqualLink&, const EqualLink&) = default;
+};
+
 struct PopRoute {
   PopId id;
-  Ranking ranking;  // of the links that lead there
+  Ranking ranking;               // of the links that lead there
+  std::vector<EqualLink> equal;  // those but the first of the ranking; none where flows are not spread
   friend bool operator==(const PopRoute&, const PopRoute&) = default;
 };
 

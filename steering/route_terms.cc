@@ -174,26 +174,6 @@ std::optional<Exclusion> exclusion_of(const Policy::Endpoint& endpoint, const En
   return std::nullopt;
 }
 
-std::map<EndpointId, std::vector<LinkId>> links_of_endpoints(const Policy& policy, const Route& route) {
-  std::map<EndpointId, std::vector<LinkId>> links;
-  std::map<EndpointId, ServiceId> first;  // the service whose candidates count
-  for (const ServiceRoute& service : route.services)
-    for (const Tier& tier : service.tiers)
-      for (const Candidate& candidate : tier)
-        if (!candidate.link.none() &&
-            first.try_emplace(candidate.endpoint, service.id).first->second == service.id)
-          links[candidate.endpoint].push_back(candidate.link);
-  for (const Policy::Endpoint& endpoint : policy.endpoints) {
-    const PopRoute* pop = endpoint.pop == policy.own_pop ? nullptr : route.pop(policy.pop_of(endpoint).id);
-    if (pop == nullptr) continue;
-    std::vector<LinkId>& order = links[endpoint.id];
-    for (const RankedPath& path : pop->ranking.paths)
-      if (std::find(order.begin(), order.end(), path.path.link) == order.end())
-        order.push_back(path.path.link);
-  }
-  return links;
-}
-
 ServiceRoute of_requests(const Policy& policy, const Route& route, const ServiceRoute& pool) {
   ServiceRoute out{pool.id, {}, {}, pool.ranking, pool.healthy, pool.panic};
   std::set<EndpointId> seen;

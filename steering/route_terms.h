@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <optional>
 #include <vector>
 
@@ -75,12 +74,6 @@ struct Trust {
 // Why an endpoint takes no new flows of any service, if so.
 [[nodiscard]] std::optional<Exclusion> exclusion_of(const Policy::Endpoint& endpoint,
                                                     const EndpointRoute& state);
-
-// The links of each endpoint of another PoP, best first: what its established flows use. In the order of its
-// candidates in the first service that has any, so that they go where that service's new flows go; then the
-// others in the order of the PoP's links.
-[[nodiscard]] std::map<EndpointId, std::vector<LinkId>> links_of_endpoints(const Policy& policy,
-                                                                           const Route& route);
 
 // A pool of a routed service as its requests find it. They leave through the host port, so their link is the
 // one that transit uses for the endpoint's PoP, whatever link a candidate names: each endpoint is there once,

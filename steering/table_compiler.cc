@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "steering/route_terms.h"
+#include "steering/equal_links.h"
 
 namespace perigee {
 namespace {
@@ -31,13 +31,13 @@ class Compiler {
 
  private:
   struct Range {
-    std::uint32_t first = 0, count = 0;
+    std::uint32_t first = 0, count = 0, equal = 0;
   };
 
   void add_settings();
   void add_interface(const Policy::Interface& interface);
   void add_link(std::size_t index);
-  Range order_links(const std::vector<LinkId>& order);
+  Range order_links(const LinkOrder& order);
   void add_prefixes();
   void add_prefix(const Prefix& prefix, std::uint32_t interface, Range links);
   void add_endpoint(const Policy::Endpoint& endpoint);
@@ -47,7 +47,7 @@ class Compiler {
   const Policy& policy_;
   const Route& route_;
   table::Table table_;
-  const std::map<EndpointId, std::vector<LinkId>> endpoint_links_;
+  const std::map<EndpointId, LinkOrder> endpoint_links_;
   std::map<LinkId, std::uint32_t> links_;          // index in the table
   std::map<EndpointId, std::uint32_t> endpoints_;  // the same
   std::map<std::vector<LinkId>, Range> orders_;    // of link_order: equal orders are there once
@@ -105,17 +105,17 @@ void Compiler::add_link(std::size_t index) {
   links_.emplace(link.id, index_of(index));
 }
 
-Compiler::Range Compiler::order_links(const std::vector<LinkId>& order) {
-  const auto [known, fresh] = orders_.try_emplace(order);
+Compiler::Range Compiler::order_links(const LinkOrder& order) {
+  const auto [known, fresh] = orders_.try_emplace(order.links);
   if (fresh) {
     known->second.first = index_of(table_.link_order.size());
-    for (const LinkId id : order) {
+    for (const LinkId id : order.links) {
       const auto link = links_.find(id);
       if (link != links_.end()) table_.link_order.push_back(link->second);
     }
     known->second.count = index_of(table_.link_order.size()) - known->second.first;
   }
-  return known->second;
+  return {known->second.first, known->second.count, order.equal};
 }
 
 void Compiler::add_prefix(const Prefix& prefix, std::uint32_t interface, Range links) {
@@ -125,6 +125,7 @@ void Compiler::add_prefix(const Prefix& prefix, std::uint32_t interface, Range l
   record.interface = interface;
   record.first_link = links.first;
   record.link_count = links.count;
+  record.equal_links = static_cast<std::uint8_t>(links.equal);
   table_.prefixes.push_back(record);
 }
 
@@ -140,9 +141,7 @@ void Compiler::add_prefixes() {
     const PopRoute* route = pop == policy_.own_pop ? nullptr : route_.pop(policy_.pops[pop].id);
     if (route == nullptr) continue;
     // Best first; those that are down last, as the data plane skips them.
-    std::vector<LinkId> order;
-    for (const RankedPath& path : route->ranking.paths) order.push_back(path.path.link);
-    const Range links = order_links(order);
+    const Range links = order_links(links_to(*route, policy_.steering));
     if (links.count == 0) continue;  // no link leads there
     for (const Prefix& prefix : policy_.pops[pop].prefixes) add_prefix(prefix, table::kNone, links);
   }
@@ -166,7 +165,8 @@ void Compiler::add_endpoint(const Policy::Endpoint& endpoint) {
   } else if (const auto order = endpoint_links_.find(endpoint.id); order != endpoint_links_.end()) {
     const Range links = order_links(order->second);
     record.first_link = links.first;
-    record.link_count = links.count;
+    record.link_count = static_cast<std::uint16_t>(links.count);
+    record.equal_links = static_cast<std::uint16_t>(links.equal);
   }
   endpoints_.emplace(endpoint.id, index_of(table_.endpoints.size()));
   table_.endpoints.push_back(record);

@@ -58,8 +58,8 @@ inline Table small_table() {
   table.links = {small_link("syd-mel-a", "link0", 1, 20), small_link("syd-mel-b", "link1", 2, 20)};
   table.link_order = {0, 1};
   table.prefixes.resize(2);
-  table.prefixes[0] = {IpAddress::v4(10, 2, 0, 0), 16, {}, kNone, 0, 2};
-  table.prefixes[1] = {IpAddress::v4(0, 0, 0, 0), 0, {}, 0, 0, 0};
+  table.prefixes[0] = {IpAddress::v4(10, 2, 0, 0), 16, 0, {}, kNone, 0, 2};
+  table.prefixes[1] = {IpAddress::v4(0, 0, 0, 0), 0, 0, {}, 0, 0, 0};
   table.snat_addresses = {IpAddress::v4(10, 1, 255, 1)};
   Endpoint far;
   far.id = stable_id_of("mel-1");

@@ -113,7 +113,7 @@ TEST(Validate, Links) {
 TEST(Validate, Prefixes) {
   expect_refused({
       {"1025 records", [](Table& t) { t.prefixes.resize(1025, t.prefixes[0]); }},
-      {"reserved", [](Table& t) { t.prefixes[0].reserved[2] = 1; }},
+      {"reserved", [](Table& t) { t.prefixes[0].reserved[1] = 1; }},
       {"length does", [](Table& t) { t.prefixes[0].length = 33; }},
       {"bits beyond", [](Table& t) { t.prefixes[0].address = IpAddress::v4(10, 2, 0, 1); }},
       {"longest first", [](Table& t) { std::swap(t.prefixes[0], t.prefixes[1]); }},
@@ -124,6 +124,7 @@ TEST(Validate, Prefixes) {
       {"within link_order", [](Table& t) { t.prefixes[0].first_link = 1; }},
       {"within link_order", [](Table& t) { t.prefixes[0].first_link = 0xffffffffU; }},
       {"within link_order", [](Table& t) { t.prefixes[0].link_count = 0xffffffffU; }},
+      {"more equal links", [](Table& t) { t.prefixes[0].equal_links = 3; }},
       {"within link_order", [](Table& t) { t.link_order.resize(99, 0), t.prefixes[0].link_count = 65; }},
   });
 }
@@ -203,6 +204,8 @@ TEST(Validate, TiersAndCandidates) {
       {"no index of an endpoint", [](Table& t) { t.candidates[0].endpoint = 2; }},
       {"over no link", [](Table& t) { t.candidates[2].link = 0; }},
       {"none of its endpoint's links", [](Table& t) { t.candidates[0].link = kNone; }},
+      {"more equal links", [](Table& t) { t.endpoints[0].equal_links = 3; }},
+      {"more equal links", [](Table& t) { t.endpoints[1].equal_links = 1; }},
       {"none of its endpoint's links", [](Table& t) { t.endpoints[0].link_count = 1; }},
   });
 }

@@ -53,7 +53,7 @@ inline table::TransitPrefix lab_prefix(const char* address, std::uint8_t length,
 }
 
 inline table::Endpoint lab_endpoint(const char* name, const char* pop, const char* address,
-                                    std::uint32_t first_link, std::uint32_t link_count) {
+                                    std::uint32_t first_link, std::uint16_t link_count) {
   table::Endpoint endpoint;
   endpoint.id = stable_id_of(name);
   endpoint.pop = stable_id_of(pop);

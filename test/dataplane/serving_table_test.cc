@@ -141,6 +141,18 @@ TEST(FirstLiveLink, PrefersUpInOrderThenUnknown) {
   EXPECT_EQ(first_live_link(std::vector<std::uint32_t>{63}, {std::uint64_t{1} << 63U, 0}), 63U);
 }
 
+TEST(PlaceAmong, SharesAlsoPortsThatAreCloseTogether) {
+  for (const std::uint32_t links : {2U, 3U, 4U}) {
+    for (const std::uint32_t first : {1024U, 40000U, 65500U}) {
+      std::array<int, 4> share{};
+      for (std::uint32_t port = first; port < first + 36; ++port)
+        ++share.at(place_among(links, static_cast<std::uint16_t>(port)));
+      for (std::uint32_t i = 0; i < 4; ++i)
+        EXPECT_EQ(share.at(i) > static_cast<int>(24 / links), i < links) << first << " of " << links;
+    }
+  }
+}
+
 struct Refusal {
   const char* part;  // of the reason
   void (*spoil)(table::Table&);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "test/dataplane/lab_table.h"
 
 namespace perigee::test {
@@ -72,7 +74,46 @@ TEST_F(Transit, NeverGoesBackToThePopItCameFrom) {
   // From mel, for per, whose link is dead: not to mel again, over either of its links.
   expect_drop(send(to("10.3.1.1"), link_segment(kSydMelB), {0b011, 0}), DropReason::no_live_link, kNetError);
   // What we rewrote ourselves may go anywhere.
-  EXPECT_EQ(choose_route(ip4("10.2.1.1"), Segment{}, *table, kAllUp).egress->segment, link_segment(kSydMelA));
+  EXPECT_EQ(choose_route(ip4("10.2.1.1"), 0, Segment{}, *table, kAllUp).egress->segment,
+            link_segment(kSydMelA));
+}
+
+TEST_F(Transit, EqualLinksShareFlowsAndEachKeepsToItsOwn) {
+  table::Table records = lab_table();
+  records.prefixes[0].equal_links = 2;
+  table = serving(records);
+  std::array<int, 3> flows{};
+  for (std::uint16_t port = 1000; port < 1400; ++port) {
+    FrameSpec spec = to("10.2.1.1");
+    spec.source_port = port;
+    const std::uint16_t link = send(spec, edge).egress.segment.index;
+    ++flows.at(link);
+    EXPECT_EQ(send(spec, edge).egress.segment.index, link);
+    EXPECT_EQ(send(spec, edge, {0b110, 0}).egress.segment.index, kSydMelB);
+    // One that lives keeps its flows when another that shared with it dies.
+    if (link == kSydMelA) expect_egress(send(spec, edge, {0b101, 0}), kSydMelA);
+    expect_egress(send(spec, edge, {0b100, 0}), kSydPer);
+    expect_egress(send(spec, host), kSydMelA);  // what the host sends is priced by the first
+  }
+  EXPECT_GT(flows[kSydMelA], 150);
+  EXPECT_GT(flows[kSydMelB], 150);
+  EXPECT_EQ(flows[kSydPer], 0);
+}
+
+TEST_F(Transit, FragmentsOfADatagramShareItsLink) {
+  table::Table records = lab_table();
+  records.prefixes[0].equal_links = 2;
+  table = serving(records);
+  FrameSpec first = to("10.2.1.1");
+  first.protocol = kUdp;
+  for (std::uint32_t host_number = 1; host_number < 50; ++host_number) {
+    first.source = ip4("198.51.100.0") + host_number;
+    first.fragment = 0x2000;  // more follow
+    FrameSpec second = first;
+    second.fragment = 0x0010;
+    second.source_port = 7;  // octets of the payload
+    EXPECT_EQ(send(first, edge).egress, send(second, edge).egress) << host_number;
+  }
 }
 
 TEST_F(Transit, DeliversOnLinkAndOverTheGateway) {

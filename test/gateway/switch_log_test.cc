@@ -37,5 +37,23 @@ TEST(RouteEvents, TellOfWhatBeginsAndEnds) {
             "info service_panic_over {\"service\":\"chat\",\"healthy_ratio\":1E0}\n");
 }
 
+TEST(RouteEvents, NameTheLinksThatShareFlows) {
+  Policy policy = parse_policy(test::policy_text(), "test.yaml").value();
+  ASSERT_GE(policy.links.size(), 2U);
+  policy.steering.maximum_paths = 2;
+  Route apart;
+  apart.pops.push_back({policy.pop_of(policy.links[0]).id, {}, {}});
+  for (std::size_t i = 0; i < 2; ++i)
+    apart.pops[0].ranking.paths.push_back({{apart.pops[0].id, policy.links[i].id}});
+  Route shared = apart;
+  shared.pops[0].equal.push_back({policy.links[1].id, 0, true});
+  const std::string start =
+      "info links_shared {\"pop\":\"" + policy.pop_of(policy.links[0]).name + "\",\"links\":[";
+  EXPECT_EQ(text_of(route_events(policy, apart, shared)),
+            start + "\"" + policy.links[0].name + "\",\"" + policy.links[1].name + "\"]}\n");
+  EXPECT_EQ(text_of(route_events(policy, shared, shared)), "");
+  EXPECT_EQ(text_of(route_events(policy, shared, apart)), start + "]}\n");
+}
+
 }  // namespace
 }  // namespace perigee::gateway

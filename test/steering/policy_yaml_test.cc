@@ -62,17 +62,17 @@ TEST(PolicyYaml, TheExampleShowsTheDefaults) {
 }
 
 TEST(PolicyYaml, EveryConstantIsRead) {
-  const Policy policy =
-      policy_from(std::string(kWorldPolicy) +
-                  "steering: {tick: 20ms, window: 2s, hysteresis: {relative: 20%, absolute: 2ms}, "
-                  "band: {relative: 1%, absolute: 50us}, dwell: 5, hold: 3s, min_samples: 7, "
-                  "loss: {ignore: 2%, penalty: 3ms}}\n"
-                  "flows: {tcp_idle: 2h, tcp_closing: 3m, tcp_opening: 4s, udp_idle: 5s, "
-                  "path_gone: 6s, refuse_rate: 7, drain_deadline: 8s}\n"
-                  "admin: {listen: 0.0.0.0:80, socket: /tmp/s}\n"
-                  "probe: {interval: 20ms, detect: 4, ports: 2, udp_port: 9, min_ttl: 254, "
-                  "rtt_floor: 3us, max_residence: 1ms, loss_deadline: 2s, up_count: 3, "
-                  "reflect_rate: 11}\n");
+  const Policy policy = policy_from(
+      std::string(kWorldPolicy) +
+      "steering: {tick: 20ms, window: 2s, hysteresis: {relative: 20%, absolute: 2ms}, "
+      "band: {relative: 1%, absolute: 50us}, dwell: 5, hold: 3s, min_samples: 7, maximum_paths: 2, "
+      "loss: {ignore: 2%, penalty: 3ms}}\n"
+      "flows: {tcp_idle: 2h, tcp_closing: 3m, tcp_opening: 4s, udp_idle: 5s, "
+      "path_gone: 6s, refuse_rate: 7, drain_deadline: 8s}\n"
+      "admin: {listen: 0.0.0.0:80, socket: /tmp/s}\n"
+      "probe: {interval: 20ms, detect: 4, ports: 2, udp_port: 9, min_ttl: 254, "
+      "rtt_floor: 3us, max_residence: 1ms, loss_deadline: 2s, up_count: 3, "
+      "reflect_rate: 11}\n");
   Policy::Steering steering;
   steering.tick = 20ms;
   steering.window = 2s;
@@ -83,6 +83,7 @@ TEST(PolicyYaml, EveryConstantIsRead) {
   steering.dwell = 5;
   steering.hold = 3s;
   steering.min_samples = 7;
+  steering.maximum_paths = 2;
   steering.loss_ignored = 0.02;
   steering.loss_penalty = 3ms;
   EXPECT_EQ(policy.steering, steering);

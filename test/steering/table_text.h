@@ -10,8 +10,9 @@ namespace perigee {
 
 inline std::string text_of(const table::Table& t) {
   std::ostringstream out;
-  const auto links = [&](std::uint32_t first, std::uint32_t count) {
-    for (std::uint32_t i = 0; i < count; ++i) out << ' ' << t.links[t.link_order[first + i]].name.view();
+  const auto links = [&](std::uint32_t first, std::uint32_t count, std::uint32_t equal) {
+    for (std::uint32_t i = 0; i < count; ++i)
+      out << (i > 0 && i < equal ? '=' : ' ') << t.links[t.link_order[first + i]].name.view();
   };
   out << "pop " << t.pop.view() << '\n';
   out << "settings " << t.settings.idle_tcp_ns << ' ' << t.settings.idle_tcp_closing_ns << ' '
@@ -33,7 +34,7 @@ inline std::string text_of(const table::Table& t) {
   for (const auto& p : t.prefixes) {
     out << "prefix " << p.address.text() << '/' << int{p.length};
     if (p.interface != table::kNone) out << " interface " << p.interface;
-    links(p.first_link, p.link_count);
+    links(p.first_link, p.link_count, p.equal_links);
     out << '\n';
   }
   for (const auto& s : t.snat_addresses) out << "snat " << s.text() << '\n';
@@ -41,7 +42,7 @@ inline std::string text_of(const table::Table& t) {
     out << "endpoint " << e.name.view() << ' ' << e.address.text() << ':' << e.port
         << (e.accepts_new != 0 ? " new" : " closed") << (e.reset_established != 0 ? " reset" : "");
     if (e.interface != table::kNone) out << " interface " << e.interface;
-    links(e.first_link, e.link_count);
+    links(e.first_link, e.link_count, e.equal_links);
     out << '\n';
   }
   for (const auto& s : t.services) {
