@@ -16,6 +16,7 @@ std::string new_flows(const boost::json::value& endpoint) {
   if (!is_null(endpoint, "/maintenance"))
     return "no: maintenance until " + text_at(endpoint, "/maintenance/until");
   if (is_true(endpoint, "/full")) return "no: full";
+  if (is_true(endpoint, "/queueing")) return "no: its engine has a queue";
   return text_at(endpoint, "/accepts_new");
 }
 

@@ -87,6 +87,7 @@ json::object endpoint_json(const Snapshot& snapshot, std::size_t index, Instant 
           {"cost_tier", endpoint.cost_tier},
           {"full", route.full},
           {"halved", route.halved},
+          {"queueing", route.queue.stays},
           {"reset_established", route.reset_established},
           {"check", check_json(endpoint, health, now)},
           {"absent_models",

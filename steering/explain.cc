@@ -250,7 +250,9 @@ class Explainer {
         return state != nullptr && state->dead ? "the endpoint is dead: connecting to it fails"
                                                : "the endpoint's health checks fail";
       case Exclusion::full:
-        return "the endpoint is at its capacity, and another one has room";
+        return std::string(state != nullptr && !state->full ? "its engine has a queue that stays"
+                                                            : "the endpoint is at its capacity") +
+               ", and another one has room";
       case Exclusion::link_down:
         return "the link is down";
       case Exclusion::over_max_rtt:

@@ -60,10 +60,19 @@ Placement::Placement(const Policy& policy, const Conditions& conditions, const M
     list_.back().size = by_capacity ? *endpoint.capacity : own_weight(list_.back());
   }
   const bool room = std::any_of(list_.begin(), list_.end(), [&](const Member& member) {
-    return !member.exclusion && !endpoints[member.endpoint].full;
+    return !member.exclusion && !full(endpoints[member.endpoint]);
   });
   for (Member& member : list_)
-    if (room && !member.exclusion && endpoints[member.endpoint].full) member.exclusion = Exclusion::full;
+    if (room && !member.exclusion && full(endpoints[member.endpoint])) member.exclusion = Exclusion::full;
+}
+
+bool Placement::full(const EndpointRoute& endpoint) const {
+  return endpoint.full || (members_.model == nullptr && endpoint.queue.stays);
+}
+
+double Placement::room(const EndpointRoute& endpoint) const {
+  const double share = static_cast<double>(endpoint.share) / kFullShare;
+  return members_.model == nullptr ? share * endpoint.queue.share / kFullShare : share;
 }
 
 std::uint32_t Placement::own_weight(const Member& member) const {
@@ -205,8 +214,8 @@ std::vector<Placement::Draft> Placement::drafts(const Ranking& ranking) const {
       for (std::size_t k = 0; k < list_.size(); ++k) {
         const Member& member = list_[k];
         if (member.exclusion || policy_.pops[pops_[member.pop]].id != path.pop) continue;
-        const double room = endpoints_[member.endpoint].share;
-        draft.push_back({k, path.link, own_weight(member) * share * room / (kFullShare * kFullShare)});
+        draft.push_back(
+            {k, path.link, own_weight(member) * share * room(endpoints_[member.endpoint]) / kFullShare});
       }
     }
   }

@@ -65,6 +65,8 @@ class Placement {
   void leave_to_lower_cost_tiers(std::vector<PathInput>& inputs, const Ranking& previous);
   [[nodiscard]] Usable usable(std::size_t pop) const;
   [[nodiscard]] bool over_max_rtt(const PathInput& input, const Ranking& previous) const;
+  [[nodiscard]] bool full(const EndpointRoute& endpoint) const;
+  [[nodiscard]] double room(const EndpointRoute& endpoint) const;  // of its weight
   [[nodiscard]] std::uint32_t own_weight(const Member& member) const;
   [[nodiscard]] double healthy_front(const Ranking& ranking) const;
   [[nodiscard]] std::vector<Draft> drafts(const Ranking& ranking) const;

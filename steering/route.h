@@ -91,6 +91,17 @@ struct PopRoute {
   friend bool operator==(const PopRoute&, const PopRoute&) = default;
 };
 
+// The queue of an endpoint's engine (room.h). Requests are not kept off by it: each is priced by its own
+// wait.
+struct EngineQueue {
+  bool stays = false;          // forwarded flows go to others, while there are any
+  std::uint32_t share = 1000;  // thousandths of its weight for them
+  std::uint32_t readings = 0;  // with a queue, less those without one; at most `dwell`
+  Instant read_at;             // the load that was counted last
+  Instant gone_at;             // when it was last over; never: it was not
+  friend bool operator==(const EngineQueue&, const EngineQueue&) = default;
+};
+
 // What holds for an endpoint in every service.
 struct EndpointRoute {
   EndpointId id;
@@ -102,8 +113,9 @@ struct EndpointRoute {
   bool full = false;               // it has flows up to the policy's share of its capacity
   bool halved = false;             // it was full, and takes half of its weight until it has more room
   std::uint32_t share = 1000;      // thousandths of its weight, on the way to what the two say
-  Instant draining_since;          // never: not draining
-  Instant reachable_since;         // with a living data plane and a usable path; never: it is not
+  EngineQueue queue;
+  Instant draining_since;   // never: not draining
+  Instant reachable_since;  // with a living data plane and a usable path; never: it is not
   friend bool operator==(const EndpointRoute&, const EndpointRoute&) = default;
 };
 

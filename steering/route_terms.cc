@@ -5,28 +5,12 @@
 
 #include "steering/constraints_in_force.h"
 #include "steering/damping.h"
+#include "steering/room.h"
 
 namespace perigee {
 namespace {
 
 constexpr int kStaleWindows = 3;  // an older window is no measurement any more
-// Of what filled it: below the first, an endpoint has room for half of its share, below the second for all.
-constexpr double kRoomAgain = 0.8;
-constexpr double kFullRoom = 0.6;
-
-// How much an endpoint takes, by its flows and its declared capacity. (A learned one would stand here for
-// it.)
-void judge_room(EndpointRoute& next, const EndpointRoute& old, const Policy::Endpoint& endpoint,
-                std::optional<std::uint64_t> flows, const Policy::Steering& law) {
-  next.full = next.halved = false;
-  if (endpoint.capacity && flows) {
-    const double used = static_cast<double>(*flows) / (law.capacity_fill * *endpoint.capacity);
-    next.full = used >= (old.full ? kRoomAgain : 1.0);
-    next.halved = !next.full && (old.full || old.halved) && used >= kFullRoom;
-  }
-  const std::uint32_t target = next.full || next.halved ? kFullShare / 2 : kFullShare;
-  next.share = next.full ? target : next_share(old.share, target);
-}
 
 }  // namespace
 
@@ -163,7 +147,8 @@ EndpointRoute judge_endpoint(const Policy& policy, const Conditions& conditions,
   next.accepts_new = next.healthy && !endpoint.drain && !next.maintenance;
   next.reset_established = next.dead || drain_over;
 
-  judge_room(next, old, endpoint, measured.flows, policy.steering);
+  judge_flows(next, old, endpoint, measured.flows, policy.steering);
+  next.queue = judge_queue(old.queue, measured.load, policy.steering, now);
   return next;
 }
 

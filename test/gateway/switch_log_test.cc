@@ -44,7 +44,7 @@ TEST(RouteEvents, NameTheLinksThatShareFlows) {
   Route apart;
   apart.pops.push_back({policy.pop_of(policy.links[0]).id, {}, {}});
   for (std::size_t i = 0; i < 2; ++i)
-    apart.pops[0].ranking.paths.push_back({{apart.pops[0].id, policy.links[i].id}});
+    apart.pops[0].ranking.paths.emplace_back().path = {apart.pops[0].id, policy.links[i].id};
   Route shared = apart;
   shared.pops[0].equal.push_back({policy.links[1].id, 0, true});
   const std::string start =
