@@ -1,6 +1,7 @@
 // endpoint_simulator: an inference endpoint without a GPU. Speaks the OpenAI API as vLLM does, plain and as a
 // stream of server-sent events, at a configured pace, and exports vLLM's load metrics. Every answer names the
-// endpoint in `x-endpoint`. The request's journey is serve() below.
+// endpoint in `x-endpoint`. PUT /pace with {"slots": 1, "prefill": 2000, "rate": 20}, or some of it, changes
+// the pace while it runs. The request's journey is serve() below.
 #include <algorithm>
 #include <array>
 #include <boost/asio/awaitable.hpp>
@@ -14,11 +15,13 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/program_options.hpp>
 #include <deque>
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <variant>
 
@@ -38,6 +41,7 @@ using Response = http::response<http::string_body>;
 
 constexpr std::uint64_t kMaxBody = 8U << 20U;  // a long context, four characters a token
 constexpr std::size_t kMaxKept = 1024;         // responses that can be asked for again
+constexpr double kMostPace = 1e9;
 
 struct Answer {
   http::status status = http::status::ok;
@@ -52,6 +56,30 @@ Answer failure(http::status status, const Error& error) {
 // Of a request that cannot be served as it is.
 Answer refusal(const Error& error) {
   return failure(error.where == "NotFoundError" ? http::status::not_found : http::status::bad_request, error);
+}
+
+bool valid(const EngineConfig& config) {
+  return config.slots > 0 && config.prefill_tokens_per_second > 0 && config.tokens_per_second > 0;
+}
+
+// `config` with what `body` says of it; nullopt: it says something else.
+std::optional<EngineConfig> paced(EngineConfig config, const std::string& body) {
+  boost::system::error_code bad;
+  const boost::json::value said = boost::json::parse(body, bad);
+  if (bad || !said.is_object()) return std::nullopt;
+  for (const auto& [name, value] : said.get_object()) {
+    const auto number = value.to_number<double>(bad);
+    if (bad || !(number > 0) || number > kMostPace) return std::nullopt;
+    if (name == "slots")
+      config.slots = static_cast<unsigned>(number);
+    else if (name == "prefill")
+      config.prefill_tokens_per_second = number;
+    else if (name == "rate")
+      config.tokens_per_second = number;
+    else
+      return std::nullopt;
+  }
+  return valid(config) ? std::optional(config) : std::nullopt;
 }
 
 constexpr std::string_view kResponse = "/v1/responses/";
@@ -127,6 +155,12 @@ class Server {
       if (target == "/metrics") {
         return Answer{http::status::ok, engine_.metrics(), "text/plain; version=0.0.4; charset=utf-8"};
       }
+    }
+    if (request.method() == http::verb::put && target == "/pace") {
+      auto config = paced(engine_.config(), request.body());
+      if (!config) return refusal({"invalid_request_error", "no such pace"});
+      engine_.configure(*std::move(config));
+      return Answer{};
     }
     if (target.starts_with(kResponse) && request.method() != http::verb::post)
       return kept_response(request.method(), target.substr(kResponse.size()));
@@ -273,9 +307,7 @@ int run(int argc, char** argv) {
     return 0;
   }
   options::notify(values);
-  if (config.slots == 0 || !(config.prefill_tokens_per_second > 0) || !(config.tokens_per_second > 0)) {
-    throw std::invalid_argument("slots, prefill and rate must be above 0");
-  }
+  if (!valid(config)) throw std::invalid_argument("slots, prefill and rate must be above 0");
   asio::io_context context(1);
   Engine engine(context.get_executor(), config);
   Server server(engine, name);

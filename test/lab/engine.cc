@@ -122,6 +122,11 @@ void Engine::call_next() {
   if (running_ < config_.slots && !waiting_.empty()) waiting_.front().cancel();
 }
 
+void Engine::configure(EngineConfig config) {
+  config_ = std::move(config);
+  call_next();
+}
+
 std::string Engine::metrics() const {
   const std::string labels = "model_name=\"" + config_.model + "\"";
   std::ostringstream out;

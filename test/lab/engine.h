@@ -69,6 +69,8 @@ class Engine {
   Engine(boost::asio::any_io_executor executor, EngineConfig config);
 
   [[nodiscard]] const EngineConfig& config() const { return config_; }
+  // From the next prefill and token on. Fewer slots than run: as many end first.
+  void configure(EngineConfig config);
   [[nodiscard]] bool full() const { return waiting_.size() >= config_.max_waiting; }
   [[nodiscard]] std::string metrics() const;  // Prometheus text format 0.0.4
 

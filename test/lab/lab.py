@@ -232,6 +232,11 @@ class Lab:
         self.processes.start(f"endpoint-{name}", self.spaces.prefix(name) + command)
         self.processes.wait_ready(f"endpoint-{name}")
 
+    def pace(self, name, **changes):
+        """Of the endpoint's engine, from now on: slots, prefill and rate (tokens a second)."""
+        url = f"http://{topology.endpoint(name).address}:{topology.ENDPOINT_PORT}/pace"
+        self.spaces.run(name, ["curl", "-sSf", "-m", "10", "-X", "PUT", "-d", json.dumps(changes), url])
+
     def kill_endpoint(self, name, silent=False):
         """Its process; silent: first its wire, so that no FIN, RST or ICMP gets out, as when a host dies."""
         endpoint = topology.endpoint(name)

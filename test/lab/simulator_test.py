@@ -168,6 +168,33 @@ class SimulatorTest(unittest.TestCase):
         first.close()
         lab_case.wait_for("none runs", lambda: self.metric("vllm:num_requests_running", self.narrow) == 0)
 
+    def pace(self, port, **more):
+        connection = self.connect(port)
+        connection.request("PUT", "/pace", json.dumps(more))
+        return connection.getresponse().status
+
+    def ask(self, port, **more):
+        connection = self.connect(port)
+        connection.request("POST", "/v1/chat/completions", json.dumps(self.chat(**more)))
+        return connection
+
+    def test_its_pace_can_be_changed_while_it_runs(self):
+        port = self.start("paced", ["--rate", "0.001", "--slots", "1"])
+        self.ask(port, max_tokens=2)  # its second token takes 1000 s
+        lab_case.wait_for("it runs", lambda: self.metric("vllm:num_requests_running", port) == 1)
+        waiting = self.ask(port, max_tokens=1)
+        lab_case.wait_for("one waits", lambda: self.metric("vllm:num_requests_waiting", port) == 1)
+        self.assertEqual(self.pace(port, slots=4), 200)
+        self.assertEqual(waiting.getresponse().status, 200)
+        for wrong in ({"slots": 0}, {"slots": -1}, {"rate": "fast"}, {"speed": 1}, {"prefill": 1e10}):
+            self.assertEqual(self.pace(port, **wrong), 400, wrong)
+        self.assertEqual(self.pace(port, prefill=0.001), 200)
+        self.ask(port, max_tokens=1)  # a prompt of 10000 s
+        lab_case.wait_for("it runs as well", lambda: self.metric("vllm:num_requests_running", port) == 2)
+        self.assertEqual(self.pace(port, prefill=1e6, rate=1e6), 200)
+        self.assertEqual(self.ask(port, max_tokens=1000).getresponse().status, 200)
+        self.assertEqual(self.metric("vllm:num_requests_running", port), 2)
+
     def test_keeps_its_pace(self):
         before = time.monotonic()
         self.post(self.connect(), self.chat(max_tokens=41)).read()  # 40 steps of 5 ms after the first token
