@@ -152,13 +152,6 @@ std::string Reservation::fields(Instant now) const {
   return out;
 }
 
-void Reservation::settle(std::uint64_t tokens) {
-  if (!metered_) return;
-  give_back(counters_->tokens_whole_at, *key_->limits.tokens,
-            static_cast<std::int64_t>(tokens_) - static_cast<std::int64_t>(tokens));
-  tokens_ = tokens;
-}
-
 // In an order in which each can be given back when the next one refuses. One that only watches is not taken
 // from when it would refuse, and the next ones are asked all the same.
 bool Limiter::take_all(Reservation& reservation, std::uint64_t tokens, Instant now) {
@@ -209,6 +202,12 @@ Task<Reservation> Limiter::reserve(const ApiKey& key, std::uint64_t tokens, Inst
     reservation.would_refuse_ = {};
   }
   co_return reservation;
+}
+
+Task<void> Limiter::settle(Reservation& reservation, std::uint64_t tokens) {
+  if (!std::exchange(reservation.metered_, false)) co_return;
+  give_back(reservation.counters_->tokens_whole_at, *reservation.key_->limits.tokens,
+            static_cast<std::int64_t>(reservation.tokens_) - static_cast<std::int64_t>(tokens));
 }
 
 }  // namespace perigee::router

@@ -72,8 +72,8 @@ class Reservation {
   [[nodiscard]] std::string_view would_refuse() const { return would_refuse_; }
   // Lines x-ratelimit-*, each with CRLF; empty for a key without limits.
   [[nodiscard]] std::string fields(Instant now) const;
-  // The request used so many tokens.
-  void settle(std::uint64_t tokens);
+  // Tokens were reserved, and wait to be settled.
+  [[nodiscard]] bool metered() const { return metered_; }
 
  private:
   friend class Limiter;
@@ -88,10 +88,15 @@ class Reservation {
   std::string_view would_refuse_;
 };
 
+// Tasks, so that a store that several gateways share can stand behind them. Whoever awaits one owns it:
+// should its owner go first, nothing of it runs on.
 class Limiter {
  public:
-  // A task, so that a store that several gateways share can stand behind it. `key` outlives the reservation.
+  // `key` outlives the reservation.
   static Task<Reservation> reserve(const ApiKey& key, std::uint64_t tokens, Instant now);
+  // The request used so many tokens. Does nothing where nothing is metered(): then a caller need not await
+  // it.
+  static Task<void> settle(Reservation& reservation, std::uint64_t tokens);
 
  private:
   static bool take_all(Reservation& reservation, std::uint64_t tokens, Instant now);

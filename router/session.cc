@@ -38,6 +38,8 @@ Task<void> Session::run() {
   if (on) co_await attempts();
   co_await deliver();
   finish();
+  if (reservation_.metered())
+    co_await Limiter::settle(reservation_, record_.tokens_prompt + record_.tokens_completion);
 }
 
 // By the head alone: who asks, for what.
@@ -309,7 +311,6 @@ void Session::finish() {
   const TokenEstimate used = tokens_used(record_, estimate_);
   record_.tokens_prompt = used.prompt;
   record_.tokens_completion = used.completion;
-  reservation_.settle(used.all());
   if (record_.usage && pool_ != nullptr && body_.json() != nullptr)
     thread_.samples->tokens.put({ServiceId{pool_->id}, choice_.octets, record_.usage->prompt});
   thread_.records.take(record_);

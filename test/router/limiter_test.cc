@@ -22,6 +22,9 @@ class LimiterTest : public ::testing::Test {
     spawn(run());
     return out;
   }
+  static void settle(Reservation& reservation, std::uint64_t tokens) {
+    spawn(Limiter::settle(reservation, tokens));
+  }
   bool granted(std::uint64_t tokens = 1, Instant now = kNow) { return !reserve(tokens, now).error(); }
 
   ApiKey key;
@@ -92,10 +95,13 @@ TEST_F(LimiterTest, TokensAreSettledByWhatWasUsed) {
   key.limits.tokens = 1000;
   Reservation request = reserve(800);
   EXPECT_FALSE(granted(300));
-  request.settle(100);
+  EXPECT_TRUE(request.metered());
+  settle(request, 100);
+  EXPECT_FALSE(request.metered());
+  settle(request, 900);  // once and for all
   EXPECT_EQ(allowance(key.counters->tokens_whole_at, 1000, kNow).remaining, 900U);
   Reservation greedy = reserve(10);
-  greedy.settle(2890);  // 2990 in all: two minutes of debt, less ten
+  settle(greedy, 2890);  // 2990 in all: two minutes of debt, less ten
   EXPECT_EQ(allowance(key.counters->tokens_whole_at, 1000, kNow).remaining, 0U);
   EXPECT_FALSE(granted(1, kNow + 119s));
   EXPECT_TRUE(granted(1, kNow + 120s));
@@ -110,7 +116,7 @@ TEST_F(LimiterTest, ShadowRefusesNothingAndOwesNothing) {
   Reservation over = reserve(2000);
   EXPECT_FALSE(over.error());
   EXPECT_EQ(over.would_refuse(), "concurrency");
-  over.settle(100'000);
+  settle(over, 100'000);
   EXPECT_EQ(allowance(key.counters->tokens_whole_at, 1000, kNow).remaining, 990U);
   EXPECT_EQ(key.counters->in_flight, 1U);
 }
@@ -123,7 +129,7 @@ TEST_F(LimiterTest, ALimitInShadowKeepsNoOtherFromRefusing) {
   Reservation over = reserve(100);
   EXPECT_FALSE(over.error());
   EXPECT_EQ(over.would_refuse(), "requests");
-  over.settle(300);
+  settle(over, 300);
   EXPECT_EQ(allowance(key.counters->tokens_whole_at, 1000, kNow).remaining, 100U) << "tokens count on";
   const Reservation refused = reserve(200);
   ASSERT_TRUE(refused.error());
