@@ -20,7 +20,6 @@ using yaml::Map;
 
 constexpr std::size_t kMaxTenantOctets = 64;
 constexpr std::size_t kMaxListed = 1024;  // models or regions of one key
-constexpr std::uint64_t kMaxRate = 1'000'000'000;
 
 int hex_value(char digit) {
   if (digit >= '0' && digit <= '9') return digit - '0';
@@ -64,36 +63,6 @@ void read_list(Map& map, std::string_view key, Result<std::string> (*parse)(std:
   std::sort(list.begin(), list.end());
 }
 
-template <class T>
-void read_limit(Map& map, std::string_view key, std::optional<T>& out, T most) {
-  T limit = 0;
-  if (map.integer<T>(key, limit, 1, most)) out = limit;
-}
-
-// "true": all limits that the key has; or a list of them.
-void read_shadow(Map& map, KeyLimits& limits) {
-  const auto at = map.child("shadow");
-  if (!at) return;
-  yaml::Report& report = map.report();
-  if (at->is(yaml::Node::Kind::scalar)) {
-    const Result<bool> all = parse_flag(at->node->scalar);
-    if (!all) return report.add(at->path, all.error().what);
-    if (*all && !limits.any())
-      return report.add(at->path, "says nothing without \"rpm\", \"tpm\" or \"concurrency\"");
-    limits.shadow = {*all, *all, *all};
-    return;
-  }
-  for (const Cursor& item : yaml::scalars(*at, report)) {
-    const std::string& name = item.node->scalar;
-    const bool has = (name == "rpm" && limits.requests) || (name == "tpm" && limits.tokens) ||
-                     (name == "concurrency" && limits.concurrency);
-    if (!has) report.add(item.path, "\"" + name + "\" is no limit of this key");
-    (name == "rpm"   ? limits.shadow.requests
-     : name == "tpm" ? limits.shadow.tokens
-                     : limits.shadow.concurrency) = true;
-  }
-}
-
 ApiKey read_key(const std::string& id, const Cursor& at, yaml::Report& report) {
   ApiKey key;
   key.id = id;
@@ -103,10 +72,7 @@ ApiKey read_key(const std::string& id, const Cursor& at, yaml::Report& report) {
   if (map.needs("tenant", "whose it is, such as \"acme\"")) map.text("tenant", key.tenant, kMaxTenantOctets);
   read_list(map, "models", parse_model_name, key.models);
   read_list(map, "residency", parse_name, key.residency);
-  read_limit(map, "rpm", key.limits.requests, kMaxRate);
-  read_limit(map, "tpm", key.limits.tokens, kMaxRate);
-  read_limit<std::uint32_t>(map, "concurrency", key.limits.concurrency, 1'000'000);
-  read_shadow(map, key.limits);
+  read_request_limits(map, key.limits);
   map.choice<Priority>("priority", key.priority,
                        {{"high", Priority::high}, {"normal", Priority::normal}, {"low", Priority::low}});
   map.value("diagnostics", key.diagnostics, parse_flag);
@@ -153,7 +119,7 @@ KeyRing::Loaded KeyRing::parse(std::string_view text, const std::string& file, c
       for (const auto& [id, at] : named) {
         ApiKey key = read_key(id, at, report);
         const ApiKey* before = previous == nullptr ? nullptr : previous->by_id(id);
-        key.counters = before == nullptr ? std::make_shared<KeyCounters>() : before->counters;
+        key.counters = before == nullptr ? std::make_shared<LimitCounters>() : before->counters;
         ring->keys_.emplace(id, std::move(key));
       }
     }

@@ -15,6 +15,7 @@
 #include "contract/error.h"
 #include "router/gate.h"
 #include "router/shared_counters.h"
+#include "steering/request_limits.h"
 
 namespace perigee {
 struct Policy;
@@ -27,20 +28,6 @@ inline constexpr std::size_t kMaxKeyFileOctets = 8U << 20U;
 inline constexpr std::size_t kMinSecretOctets = 22;  // base64url of 128 bits
 inline constexpr std::size_t kMaxSecretLength = 128;
 
-// Absent: no limit.
-struct KeyLimits {
-  std::optional<std::uint64_t> requests;  // a minute
-  std::optional<std::uint64_t> tokens;    // a minute
-  std::optional<std::uint32_t> concurrency;
-  // Those that only watch: what they would refuse is said in the log and counted, and goes through.
-  struct Shadow {
-    bool requests = false, tokens = false, concurrency = false;
-    friend bool operator==(const Shadow&, const Shadow&) = default;
-  } shadow;
-
-  [[nodiscard]] bool any() const { return requests || tokens || concurrency; }
-};
-
 using Digest = std::array<unsigned char, 32>;  // SHA-256
 
 struct ApiKey {
@@ -49,10 +36,10 @@ struct ApiKey {
   Digest secret{};
   std::optional<std::vector<std::string>> models;     // as the policy names them, sorted; absent: all
   std::optional<std::vector<std::string>> residency;  // regions by name; absent: anywhere
-  KeyLimits limits;
-  Priority priority = Priority::normal;   // where requests wait for a place
-  bool diagnostics = false;               // its answers say which endpoint served
-  std::shared_ptr<KeyCounters> counters;  // never null
+  RequestLimits limits;
+  Priority priority = Priority::normal;     // where requests wait for a place
+  bool diagnostics = false;                 // its answers say which endpoint served
+  std::shared_ptr<LimitCounters> counters;  // of `limits`; never null
 
   [[nodiscard]] bool may_use(const std::string& model) const;
 };

@@ -56,12 +56,14 @@ void append_fields(std::string& out, std::string_view of, const Allowance& allow
   out += "\r\n";
 }
 
-bool count_in(std::atomic<std::uint32_t>& in_flight, std::uint32_t limit) {
-  std::uint32_t now = in_flight.load(std::memory_order_relaxed);
-  while (now < limit)
-    if (in_flight.compare_exchange_weak(now, now + 1, std::memory_order_relaxed)) return true;
-  return false;
-}
+// Of a key or a service: what its limits are called, in errors and in the log.
+struct Words {
+  std::string_view requests, tokens, concurrency;
+  std::string_view of;
+};
+constexpr std::array<Words, 2> kWords{
+    Words{"requests", "tokens", "concurrency", ""},
+    Words{"service_requests", "service_tokens", "service_concurrency", " of all clients"}};
 
 }  // namespace
 
@@ -121,93 +123,115 @@ void give_back(std::atomic<std::int64_t>& whole_at, std::uint64_t limit, std::in
   whole_at.fetch_sub(count < 0 ? -nanos : nanos, std::memory_order_relaxed);
 }
 
-Reservation::Reservation(Reservation&& other) noexcept { *this = std::move(other); }
+Reservation::Share::Share(Share&& other) noexcept { *this = std::move(other); }
 
-Reservation& Reservation::operator=(Reservation&& other) noexcept {
+Reservation::Share& Reservation::Share::operator=(Share&& other) noexcept {
   if (this == &other) return *this;
   release();
-  key_ = other.key_;
-  counters_ = std::move(other.counters_);
-  tokens_ = other.tokens_;
-  metered_ = other.metered_;
+  of_ = other.of_;
   counted_ = std::exchange(other.counted_, false);
-  error_ = std::move(other.error_);
-  would_refuse_ = other.would_refuse_;
+  requested_ = std::exchange(other.requested_, false);
+  metered_ = std::exchange(other.metered_, false);
   return *this;
 }
 
-Reservation::~Reservation() { release(); }
-
-void Reservation::release() {
-  if (std::exchange(counted_, false)) counters_->in_flight.fetch_sub(1, std::memory_order_relaxed);
+void Reservation::Share::release() {
+  if (std::exchange(counted_, false)) of_.counters->in_flight.fetch_sub(1, std::memory_order_relaxed);
 }
+
+bool Reservation::Share::count_in() {
+  std::atomic<std::uint32_t>& in_flight = of_.counters->in_flight;
+  std::uint32_t now = in_flight.load(std::memory_order_relaxed);
+  while (!counted_ && now < *of_.limits->concurrency)
+    counted_ = in_flight.compare_exchange_weak(now, now + 1, std::memory_order_relaxed);
+  return counted_;
+}
+
+Taken Reservation::Share::take_request(Instant now) {
+  const Taken taken = take(of_.counters->requests_whole_at, *of_.limits->requests, 1, now);
+  requested_ = taken.granted;
+  return taken;
+}
+
+Taken Reservation::Share::take_tokens(std::uint64_t tokens, Instant now) {
+  const Taken taken = take(of_.counters->tokens_whole_at, *of_.limits->tokens, tokens, now);
+  metered_ = taken.granted;
+  return taken;
+}
+
+void Reservation::Share::settle(std::uint64_t reserved, std::uint64_t used) {
+  if (std::exchange(metered_, false))
+    give_back(of_.counters->tokens_whole_at, *of_.limits->tokens,
+              static_cast<std::int64_t>(reserved) - static_cast<std::int64_t>(used));
+}
+
+void Reservation::Share::give_all_back(std::uint64_t reserved) {
+  release();
+  if (std::exchange(requested_, false)) give_back(of_.counters->requests_whole_at, *of_.limits->requests, 1);
+  settle(reserved, 0);
+}
+
+bool Reservation::metered() const { return shares_[0].metered() || shares_[1].metered(); }
 
 std::string Reservation::fields(Instant now) const {
   std::string out;
-  if (key_ == nullptr) return out;
-  const KeyLimits& limits = key_->limits;
-  if (limits.requests)
-    append_fields(out, "requests", allowance(counters_->requests_whole_at, *limits.requests, now));
-  if (limits.tokens) append_fields(out, "tokens", allowance(counters_->tokens_whole_at, *limits.tokens, now));
+  const Limited& key = shares_[0].of();
+  if (key.limits == nullptr) return out;
+  if (key.limits->requests)
+    append_fields(out, "requests", allowance(key.counters->requests_whole_at, *key.limits->requests, now));
+  if (key.limits->tokens)
+    append_fields(out, "tokens", allowance(key.counters->tokens_whole_at, *key.limits->tokens, now));
   return out;
 }
 
-// In an order in which each can be given back when the next one refuses. One that only watches is not taken
-// from when it would refuse, and the next ones are asked all the same.
-bool Limiter::take_all(Reservation& reservation, std::uint64_t tokens, Instant now) {
-  const KeyLimits& limits = reservation.key_->limits;
-  KeyCounters& counters = *reservation.counters_;
+// One that only watches is not taken from when it would refuse, and the next ones are asked all the same.
+bool Limiter::take_all(Reservation& reservation, std::size_t share, Instant now) {
+  Reservation::Share& from = reservation.shares_[share];
+  if (from.of().limits == nullptr) return true;
+  const RequestLimits& limits = *from.of().limits;
+  const Words& words = kWords[share];
   // Whether it may go on.
   const auto over_limit = [&](std::string_view name, std::string_view what, std::uint64_t limit, bool watches,
                               std::optional<Nanos> wait) {
     if (!watches)
-      reservation.error_ = over(what, limit, wait);
+      reservation.error_ = over(std::string(what).append(words.of), limit, wait);
     else if (reservation.would_refuse_.empty())
       reservation.would_refuse_ = name;
     return watches;
   };
-  if (limits.concurrency) {
-    reservation.counted_ = count_in(counters.in_flight, *limits.concurrency);
-    if (!reservation.counted_ && !over_limit("concurrency", "requests at once", *limits.concurrency,
-                                             limits.shadow.concurrency, std::chrono::seconds(1)))
-      return false;
-  }
-  bool request_taken = false;
+  if (limits.concurrency && !from.count_in() &&
+      !over_limit(words.concurrency, "requests at once", *limits.concurrency, limits.shadow.concurrency,
+                  std::chrono::seconds(1)))
+    return false;
   if (limits.requests) {
-    const Taken taken = take(counters.requests_whole_at, *limits.requests, 1, now);
-    request_taken = taken.granted;
-    if (!taken.granted &&
-        !over_limit("requests", "requests per minute", *limits.requests, limits.shadow.requests, taken.wait))
+    const Taken taken = from.take_request(now);
+    if (!taken.granted && !over_limit(words.requests, "requests per minute", *limits.requests,
+                                      limits.shadow.requests, taken.wait))
       return false;
   }
   if (limits.tokens) {
-    const Taken taken = take(counters.tokens_whole_at, *limits.tokens, tokens, now);
-    reservation.metered_ = taken.granted;
-    if (taken.granted) {
-      reservation.tokens_ = tokens;
-    } else if (!over_limit("tokens", "tokens per minute", *limits.tokens, limits.shadow.tokens, taken.wait)) {
-      if (request_taken) give_back(counters.requests_whole_at, *limits.requests, 1);
+    const Taken taken = from.take_tokens(reservation.tokens_, now);
+    if (!taken.granted &&
+        !over_limit(words.tokens, "tokens per minute", *limits.tokens, limits.shadow.tokens, taken.wait))
       return false;
-    }
   }
   return true;
 }
 
-Task<Reservation> Limiter::reserve(const ApiKey& key, std::uint64_t tokens, Instant now) {
+Task<Reservation> Limiter::reserve(Limited key, Limited service, std::uint64_t tokens, Instant now) {
   Reservation reservation;
-  reservation.key_ = &key;
-  reservation.counters_ = key.counters;
-  if (!take_all(reservation, tokens, now)) {
-    reservation.release();
+  reservation.shares_ = {Reservation::Share(key), Reservation::Share(service)};
+  reservation.tokens_ = tokens;
+  if (!take_all(reservation, 0, now) || !take_all(reservation, 1, now)) {
+    for (Reservation::Share& share : reservation.shares_) share.give_all_back(tokens);
     reservation.would_refuse_ = {};
   }
   co_return reservation;
 }
 
 Task<void> Limiter::settle(Reservation& reservation, std::uint64_t tokens) {
-  if (!std::exchange(reservation.metered_, false)) co_return;
-  give_back(reservation.counters_->tokens_whole_at, *reservation.key_->limits.tokens,
-            static_cast<std::int64_t>(reservation.tokens_) - static_cast<std::int64_t>(tokens));
+  for (Reservation::Share& share : reservation.shares_) share.settle(reservation.tokens_, tokens);
+  co_return;
 }
 
 }  // namespace perigee::router

@@ -1,24 +1,25 @@
-// What a key may use: requests and tokens a minute, and requests at once. Exact over all threads of the
-// process: each allowance is one word that is moved by compare-and-swap. It refills evenly, and a minute's
-// worth may be used at once.
+// What a key, and a service by all of its clients, may use: requests and tokens a minute, and requests at
+// once. Exact over all threads of the process: each allowance is one word that is moved by compare-and-swap.
+// It refills evenly, and a minute's worth may be used at once.
 //
 // Tokens are reserved before a request is sent, by an estimate, and settled when it is over. What was used
 // beyond the allowance is a debt that the next minute pays.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "contract/units.h"
 #include "router/json_scan.h"
-#include "router/keys.h"
 #include "router/openai.h"
 #include "router/request_record.h"
+#include "router/shared_counters.h"
 #include "router/task.h"
+#include "steering/request_limits.h"
 
 namespace perigee::router {
 
@@ -56,34 +57,59 @@ Taken take(std::atomic<std::int64_t>& whole_at, std::uint64_t limit, std::uint64
 // Gives back (or with a negative `count` takes beyond all limits).
 void give_back(std::atomic<std::int64_t>& whole_at, std::uint64_t limit, std::int64_t count);
 
-// What one request holds of its key's allowances.
+// Limits that hold, and what is used of them; both null: none. Both outlive what is reserved.
+struct Limited {
+  const RequestLimits* limits = nullptr;
+  LimitCounters* counters = nullptr;
+};
+
+// What one request holds of the allowances of its key and its service; by default of none. When it goes, its
+// tokens count as settled, or else as reserved.
 class Reservation {
  public:
-  Reservation() = default;  // of nothing
-  Reservation(Reservation&& other) noexcept;
-  Reservation& operator=(Reservation&& other) noexcept;
-  // One that was not settled counts as reserved.
-  ~Reservation();
-
   // For the client, when it is over a limit; then nothing is held.
   [[nodiscard]] const std::optional<ApiError>& error() const { return error_; }
-  // The first limit that only watches and would have refused: "requests", "tokens", "concurrency"; empty:
-  // none.
+  // The first limit that only watches and would have refused: "requests", "tokens", "concurrency" of the key,
+  // "service_requests" and so on; empty: none.
   [[nodiscard]] std::string_view would_refuse() const { return would_refuse_; }
-  // Lines x-ratelimit-*, each with CRLF; empty for a key without limits.
+  // Lines x-ratelimit-*, each with CRLF; empty for a key without limits. What other clients leave of the
+  // service is not theirs to see.
   [[nodiscard]] std::string fields(Instant now) const;
   // Tokens were reserved, and wait to be settled.
-  [[nodiscard]] bool metered() const { return metered_; }
+  [[nodiscard]] bool metered() const;
 
  private:
   friend class Limiter;
-  void release();
 
-  const ApiKey* key_ = nullptr;  // of a snapshot that the request holds
-  std::shared_ptr<KeyCounters> counters_;
-  std::uint64_t tokens_ = 0;
-  bool counted_ = false;  // in in_flight
-  bool metered_ = false;  // tokens_ were taken
+  // Of the key or the service.
+  class Share {
+   public:
+    Share() = default;
+    explicit Share(Limited of) : of_(of) {}
+    Share(Share&& other) noexcept;
+    Share& operator=(Share&& other) noexcept;
+    ~Share() { release(); }
+
+    [[nodiscard]] const Limited& of() const { return of_; }
+    [[nodiscard]] bool metered() const { return metered_; }
+    bool count_in();
+    // Each takes from its allowance.
+    Taken take_request(Instant now);
+    Taken take_tokens(std::uint64_t tokens, Instant now);
+    void settle(std::uint64_t reserved, std::uint64_t used);
+    void give_all_back(std::uint64_t reserved);
+
+   private:
+    void release();
+
+    Limited of_;
+    bool counted_ = false;    // in in_flight
+    bool requested_ = false;  // a request was taken
+    bool metered_ = false;    // tokens were taken, and are not settled
+  };
+
+  std::array<Share, 2> shares_;  // of the key, of the service
+  std::uint64_t tokens_ = 0;     // reserved of each that is metered
   std::optional<ApiError> error_;
   std::string_view would_refuse_;
 };
@@ -92,14 +118,14 @@ class Reservation {
 // should its owner go first, nothing of it runs on.
 class Limiter {
  public:
-  // `key` outlives the reservation.
-  static Task<Reservation> reserve(const ApiKey& key, std::uint64_t tokens, Instant now);
+  // Of both or none.
+  static Task<Reservation> reserve(Limited key, Limited service, std::uint64_t tokens, Instant now);
   // The request used so many tokens. Does nothing where nothing is metered(): then a caller need not await
   // it.
   static Task<void> settle(Reservation& reservation, std::uint64_t tokens);
 
  private:
-  static bool take_all(Reservation& reservation, std::uint64_t tokens, Instant now);
+  static bool take_all(Reservation& reservation, std::size_t share, Instant now);
 };
 
 }  // namespace perigee::router

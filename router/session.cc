@@ -30,7 +30,7 @@ Task<void> Session::run() {
   bool on = open() && admit();
   if (on) on = co_await read();
   if (on) on = route();
-  if (on && key_ != nullptr && key_->limits.any()) on = co_await reserve();
+  if (on && ((key_ != nullptr && key_->limits.any()) || service_.limits.any())) on = co_await reserve();
   if (on && service_.gate != nullptr && !enter()) on = co_await queue();
   // What is sent in one turn leaves in one go, after all that was read in it: whoever gets it is woken less
   // often.
@@ -110,7 +110,9 @@ Task<bool> Session::read() {
 }
 
 Task<bool> Session::reserve() {
-  reservation_ = co_await Limiter::reserve(*key_, estimate_.all(), thread_.loop.now());
+  reservation_ = co_await Limiter::reserve(
+      key_ == nullptr ? Limited() : Limited{&key_->limits, key_->counters.get()},
+      Limited{&service_.limits, service_.counters.get()}, estimate_.all(), thread_.loop.now());
   record_.would_refuse = reservation_.would_refuse();
   if (reservation_.error()) co_return answer(*reservation_.error(), Ending::shed);
   co_return true;

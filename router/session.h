@@ -8,6 +8,7 @@
 #include "router/attempt.h"
 #include "router/extension_headers.h"
 #include "router/held_body.h"
+#include "router/keys.h"
 #include "router/limiter.h"
 #include "router/retry_budget.h"
 #include "router/thread_context.h"

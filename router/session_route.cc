@@ -29,7 +29,7 @@ bool Session::route() {
   if (body_.json() != nullptr) choice_.tokens = static_cast<double>(choice_.octets) / pool_->octets_per_token;
   if (snapshot_->settings.choice.affinity_margin > Nanos(0) && body_.json() != nullptr)
     choice_.prefix = prefix_of(*pool_, body_.beginning(kPrefixOctets));
-  body_.prepare(pool_->served_name, key_ != nullptr && key_->limits.tokens.has_value());
+  body_.prepare(pool_->served_name, service_.limits.tokens || (key_ != nullptr && key_->limits.tokens));
   return true;
 }
 

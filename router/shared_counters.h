@@ -62,9 +62,10 @@ struct EndpointCounters {
   alignas(kCacheLine) EngineReading engine;
 };
 
-// Of one API key, for as long as any snapshot has it; as with endpoints, a new one takes them over.
+// Of the limits of one API key or service, for as long as any snapshot has it; as with endpoints, a new one
+// takes them over.
 // Nanoseconds as in Instant: when the allowance will be whole again if nothing more is taken (limiter.h).
-struct KeyCounters {
+struct LimitCounters {
   alignas(kCacheLine) std::atomic<std::int64_t> requests_whole_at{0};
   std::atomic<std::int64_t> tokens_whole_at{0};
   std::atomic<std::uint32_t> in_flight{0};  // requests admitted and not over

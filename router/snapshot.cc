@@ -155,12 +155,14 @@ class Maker {
     return static_cast<std::size_t>(found - ranking.paths.begin());
   }
 
-  // That of the snapshot before goes on, so that nobody is counted twice.
-  [[nodiscard]] std::shared_ptr<Gate> gate(ServiceId id) const {
+  // What the snapshot before had of a service goes on, so that nobody is counted twice.
+  template <class T>
+  [[nodiscard]] std::shared_ptr<T> kept(ServiceId id,
+                                        std::shared_ptr<T> RouterSnapshot::Service::*what) const {
     if (previous_ != nullptr)
       for (const RouterSnapshot::Service& before : previous_->services)
-        if (before.id == id && before.gate != nullptr) return before.gate;
-    return std::make_shared<Gate>();
+        if (before.id == id && before.*what != nullptr) return before.*what;
+    return std::make_shared<T>();
   }
 
   [[nodiscard]] RouterSnapshot::Service service(const Policy::RoutedService& from) const {
@@ -169,9 +171,11 @@ class Maker {
     out.name = from.name;
     out.require_key = from.require_key;
     if (from.max_in_flight) {
-      out.gate = gate(from.id);
+      out.gate = kept(from.id, &RouterSnapshot::Service::gate);
       out.queue_time = from.queue.time;
     }
+    out.limits = from.limits;
+    out.counters = kept(from.id, &RouterSnapshot::Service::counters);
     if (from.residency) {
       out.residency = 0;
       for (const std::size_t region : *from.residency) out.residency |= RegionSet{1} << region;

@@ -94,6 +94,8 @@ struct RouterSnapshot {
     std::shared_ptr<Gate>
         gate;             // null: any number of requests at once. New ones are shut until Gate::change()
     Nanos queue_time{0};  // at its gate
+    RequestLimits limits;
+    std::shared_ptr<LimitCounters> counters;  // of `limits`; never null
     std::vector<Model> models;
     std::vector<std::pair<std::string, std::size_t>> names;  // names and aliases to models, sorted by octets
 

@@ -15,6 +15,7 @@
 #include "contract/units.h"
 #include "steering/choice.h"
 #include "steering/constraints.h"
+#include "steering/request_limits.h"
 #include "steering/service_estimate.h"
 #include "steering/steering_law.h"
 
@@ -249,8 +250,7 @@ struct Policy {
     std::vector<std::string> aliases;
     Pool pool;
     Timeouts timeouts;
-    Nanos sse_keep_alive{
-        0};  // a client waits for an event for so long before it gets a comment; 0: no comments
+    Nanos sse_keep_alive{0};  // so long a client waits for an event before it gets a comment; 0: none
     std::optional<Canary> canary;
     friend bool operator==(const Model&, const Model&) = default;
   };
@@ -266,9 +266,9 @@ struct Policy {
       Nanos time{std::chrono::seconds(5)};
       friend bool operator==(const Queue&, const Queue&) = default;
     };
-    std::optional<std::uint32_t>
-        max_in_flight;  // requests at once, from their model known to their end; absent: any
+    std::optional<std::uint32_t> max_in_flight;  // from their model known to their end; absent: any
     Queue queue;
+    RequestLimits limits;  // of all its requests together, beside those of their keys
     std::vector<Model> models;
     std::optional<std::vector<std::size_t>> residency;  // indexes into regions; absent: anywhere
     std::optional<Nanos> max_rtt;                       // as of Service

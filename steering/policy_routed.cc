@@ -282,6 +282,10 @@ void read_routed_service(Map& map, const std::string& name, Policy& policy) {
   if (service.require_key && policy.keys_file.empty())
     map.report().add(map.path("require_key"), "needs \"keys: {file: FILE}\", the file of the API keys");
   read_queue(map, service);
+  if (const auto limits = map.child("limits")) {
+    Map inner(*limits, map.report());
+    read_request_limits(inner, service.limits);
+  }
   read_models(map, policy, service);
   read_residency(map, policy, service);
   Nanos max_rtt{};

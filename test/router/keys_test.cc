@@ -79,10 +79,10 @@ TEST(Keys, ReadsWhatAKeyMay) {
   EXPECT_EQ(key->limits.requests, 60U);
   EXPECT_EQ(key->limits.tokens, 1000U);
   EXPECT_EQ(key->limits.concurrency, 3U);
-  EXPECT_EQ(key->limits.shadow, (KeyLimits::Shadow{true, true, true}));
+  EXPECT_EQ(key->limits.shadow, (RequestLimits::Shadow{true, true, true}));
   const auto some = ring(one_key(", rpm: 60, tpm: 1000, shadow: [tpm]"));
   EXPECT_EQ(some->find("team." + std::string(kSecret))->limits.shadow,
-            (KeyLimits::Shadow{false, true, false}));
+            (RequestLimits::Shadow{false, true, false}));
   EXPECT_TRUE(key->diagnostics);
   const auto unlimited = ring(one_key());
   const ApiKey* other = unlimited->find("team." + std::string(kSecret));
@@ -113,7 +113,7 @@ TEST(Keys, SaysAllErrorsWithTheirPlacesAndNoDigest) {
   EXPECT_THAT(said, HasSubstr("keys.d.models: is empty"));
   EXPECT_THAT(said, HasSubstr("keys.e: tenant is missing"));
   EXPECT_THAT(said, HasSubstr("keys.e.shadow: says nothing"));
-  EXPECT_THAT(said, HasSubstr("keys.f.shadow[1]: \"tpm\" is no limit of this key"));
+  EXPECT_THAT(said, HasSubstr("keys.f.shadow[1]: \"tpm\" is none of the limits beside it"));
   EXPECT_THAT(said, Not(HasSubstr("12ab")));
   EXPECT_THAT(errors(""), HasSubstr("keys.yaml:1:1"));
   EXPECT_THAT(errors("keys: {a.b: {}}"), HasSubstr("a.b"));

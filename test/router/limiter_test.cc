@@ -10,15 +10,18 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr Instant kNow{1'000'000'000'000};
 
 class LimiterTest : public ::testing::Test {
  protected:
-  LimiterTest() { key.counters = std::make_shared<KeyCounters>(); }
   Reservation reserve(std::uint64_t tokens = 1, Instant now = kNow) {
     Reservation out;
-    const auto run = [&]() -> Task<void> { out = co_await Limiter::reserve(key, tokens, now); };
+    const auto run = [&]() -> Task<void> {
+      out = co_await Limiter::reserve({&key.limits, key.counters.get()},
+                                      {&service.limits, service.counters.get()}, tokens, now);
+    };
     spawn(run());
     return out;
   }
@@ -27,7 +30,12 @@ class LimiterTest : public ::testing::Test {
   }
   bool granted(std::uint64_t tokens = 1, Instant now = kNow) { return !reserve(tokens, now).error(); }
 
-  ApiKey key;
+  struct Holder {
+    RequestLimits limits;
+    std::shared_ptr<LimitCounters> counters = std::make_shared<LimitCounters>();
+  };
+  Holder key;
+  Holder service;
 };
 
 TEST_F(LimiterTest, AMinutesWorthAtOnceThenEvenly) {
@@ -149,6 +157,41 @@ TEST_F(LimiterTest, HeaderLines) {
   EXPECT_THAT(fields, HasSubstr("x-ratelimit-reset-tokens: 30s\r\n"));
   EXPECT_THAT(request.fields(kNow + 29'950ms), HasSubstr("x-ratelimit-reset-tokens: 50ms\r\n"));
   EXPECT_EQ(Reservation().fields(kNow), "");
+}
+
+TEST_F(LimiterTest, AServiceLimitsAllItsClientsTogether) {
+  service.limits.requests = 2;
+  service.limits.tokens = 1000;
+  key.limits.requests = 60;
+  Reservation first = reserve(400);
+  EXPECT_FALSE(first.error());
+  EXPECT_TRUE(first.metered());
+  EXPECT_THAT(first.fields(kNow), Not(HasSubstr("tokens")));
+  settle(first, 100);
+  EXPECT_EQ(allowance(service.counters->tokens_whole_at, 1000, kNow).remaining, 900U);
+  EXPECT_TRUE(granted(1));
+  const Reservation refused = reserve(1);
+  ASSERT_TRUE(refused.error());
+  EXPECT_THAT(refused.error()->message, HasSubstr("of all clients"));
+}
+
+TEST_F(LimiterTest, AServiceThatRefusesLeavesTheKeyWhole) {
+  key.limits = {60, 1000, 5, {}};
+  service.limits.tokens = 100;
+  EXPECT_FALSE(granted(101));
+  EXPECT_EQ(key.counters->in_flight, 0U);
+  EXPECT_EQ(allowance(key.counters->requests_whole_at, 60, kNow).remaining, 60U);
+  EXPECT_EQ(allowance(key.counters->tokens_whole_at, 1000, kNow).remaining, 1000U);
+}
+
+TEST_F(LimiterTest, AServicesLimitInShadowHasItsOwnName) {
+  service.limits.concurrency = 1;
+  service.limits.shadow.concurrency = true;
+  const Reservation held = reserve();
+  const Reservation over = reserve();
+  EXPECT_FALSE(over.error());
+  EXPECT_EQ(over.would_refuse(), "service_concurrency");
+  EXPECT_EQ(service.counters->in_flight, 1U);
 }
 
 TEST(Tokens, AreEstimatedByTheBodyAndTheLimitAsked) {

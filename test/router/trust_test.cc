@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "router/keys.h"
 #include "router/limiter.h"
 #include "test/router/router_lab.h"
 
@@ -151,6 +152,32 @@ TEST_F(TrustTest, AsksForUsageWhereTokensAreMetered) {
   EXPECT_EQ(records.wait().usage, (TokenUsage{7, 2, 0, 0}));
   EXPECT_THAT(ask(chat(kAskStream, bearer("free"))), HasSubstr("prompt_tokens"));
   EXPECT_THAT(asked, Not(HasSubstr("include_usage")));
+  router.reset();
+}
+
+// Whatever its keys are metered by.
+TEST_F(TrustTest, AsksForUsageWhereTheServiceIsMetered) {
+  std::string asked;
+  ScriptedEndpoint endpoint([&](Peer& peer) {
+    asked = peer.read_message();
+    peer.send(std::string(kEventHead) + chunk("data: {\"choices\":[{\"delta\":{}}]}\n\n") +
+              chunk("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2}}\n\n") +
+              chunk("data: [DONE]\n\n") + "0\r\n\r\n");
+    peer.wait_closed();
+  });
+  more_service = "    limits: {rpm: 1, tpm: 9000}\n";
+  begin_with({{"free", ""}, {"other", ""}}, endpoint.port());
+  const std::string answer = ask(chat(kAskStream, bearer("free")));
+  EXPECT_THAT(asked, HasSubstr("include_usage"));
+  EXPECT_THAT(answer, Not(HasSubstr("prompt_tokens")));
+  const auto& counters = *router->snapshot()->services[0].counters;
+  eventually([&] {
+    const auto left = allowance(counters.tokens_whole_at, 9000, monotonic_now()).remaining;
+    return left >= 9000 - 9 && left < 9000;
+  });
+  tick();  // what was used lives on
+  EXPECT_EQ(router->snapshot()->services[0].counters.get(), &counters);
+  EXPECT_THAT(ask(chat(kAskStream, bearer("other"))), StartsWith("HTTP/1.1 429 "));
   router.reset();
 }
 

@@ -75,6 +75,7 @@ TEST(PolicyRouter, ARoutedServiceIsReadAsItSays) {
   EXPECT_EQ(service->max_rtt, Nanos(200ms));
   EXPECT_EQ(service->max_in_flight, 64U);
   EXPECT_EQ(service->queue, (Policy::RoutedService::Queue{7, 2s}));
+  EXPECT_EQ(service->limits, (RequestLimits{600, 90'000, 30, {false, true, false}}));
   ASSERT_EQ(service->models.size(), 2U);
   const Policy::Model& llama = service->models[0];
   EXPECT_EQ(service->model("llama-3.1"), &llama);

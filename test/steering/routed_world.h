@@ -29,6 +29,7 @@ services:
     max_rtt: 200ms
     max_in_flight: 64
     queue: {size: 7, time: 2s}
+    limits: {rpm: 600, tpm: 90000, concurrency: 30, shadow: [tpm]}
     models:
       llama-3.1:
         endpoints: [mel-1, mel-2, per-1]
