@@ -134,6 +134,7 @@ Result<DecisionRecord> parse_decision(std::string_view line) {
   members.text("request_id", out.request_id, false);
   members.text("service", out.service, false);
   members.text("model", out.model, false);
+  members.text("operation", out.operation, false);
   members.text("class", out.request_class, false);
   members.number("attempt", out.attempt, false);
   members.number("octets", out.octets, false);

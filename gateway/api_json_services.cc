@@ -310,6 +310,7 @@ json::value explanation_json(const Snapshot& snapshot, const Explanation& explan
   return json::object{
       {"service", explanation.service},
       {"model", name_or_null(explanation.model)},
+      {"class", name_or_null(explanation.request_class)},
       {"client", explanation.client.text()},
       {"port", explanation.client_port ? json::value(*explanation.client_port) : json::value(nullptr)},
       {"summary", explanation.summary},

@@ -25,7 +25,7 @@ void add_pool(const router::RouterSnapshot& snapshot, const router::RouterSnapsh
   std::uint64_t random = 0;
   for (int i = 0; i < kDraws; ++i) {
     random += 0x9e3779b97f4a7c15U;  // the rendezvous scrambles it
-    const auto chosen = choose(contenders, snapshot.settings.choice, {random, {}}).candidate;
+    const auto chosen = choose(contenders, snapshot.class_of(pool).choice, {random, {}}).candidate;
     if (chosen) out[first + *chosen].probability += share / kDraws;
   }
 }

@@ -67,7 +67,7 @@ Contender contender_of(const RouterSnapshot& snapshot, const RouterSnapshot::Poo
   out.full = candidate.standing == Standing::full || (endpoint.capacity && in_flight >= *endpoint.capacity);
   out.unhealthy = candidate.standing == Standing::unhealthy;
   out.breaker_open = !breaker_admits(breaker, now);
-  out.stale = now - candidate.refreshed > snapshot.settings.choice.refresh_after;
+  out.stale = now - candidate.refreshed > snapshot.class_of(pool).choice.refresh_after;
   out.load = in_flight + 1 + kFailureLoad * failures;
   out.weight = effective_weight(candidate.weight, {counters.warming_since.load(std::memory_order_relaxed)},
                                 snapshot.settings.slow_start, now);
@@ -132,7 +132,7 @@ std::span<const Contender> contend(const RouterSnapshot& snapshot, const RouterS
 
 Decision decide(const RouterSnapshot& snapshot, const RouterSnapshot::Pool& pool,
                 std::span<const Contender> contenders, const Draw& draw) {
-  Decision out{choose(contenders, snapshot.settings.choice, draw), {}, {}};
+  Decision out{choose(contenders, snapshot.class_of(pool).choice, draw), {}, {}};
   if (!out.candidate) return out;
   out.endpoint = pool.candidates[*out.candidate].endpoint;
   out.cost = contenders[*out.candidate].cost;

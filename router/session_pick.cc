@@ -37,7 +37,8 @@ void Session::record_decision(std::span<const Contender> contenders, const Draw&
   out.request_id = record_.request_id;
   out.service = service_.name;
   out.model = record_.canary ? model_->name + "/canary" : model_->name;
-  out.request_class = operation_info(operation_->operation).name;
+  out.operation = operation_info(operation_->operation).name;
+  out.request_class = snapshot_->class_of(*pool_).name;
   if (choice_.regions != kAnyRegion) {
     for (std::size_t i = 0; i < snapshot_->regions.size(); ++i)
       if ((choice_.regions >> i & 1U) != 0) out.residency.push_back(snapshot_->regions[i]);
@@ -45,7 +46,7 @@ void Session::record_decision(std::span<const Contender> contenders, const Draw&
   out.attempt = record_.attempts + 1;
   out.octets = choice_.octets;
   out.tokens = static_cast<std::uint64_t>(choice_.tokens);
-  out.law = snapshot_->settings.choice;
+  out.law = snapshot_->class_of(*pool_).choice;
   out.draw = draw;
   std::array<Contender, kMaxServiceEndpoints> kept;
   for (const Contender& contender : decisive(contenders, out.law, draw, kept)) {

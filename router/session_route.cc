@@ -27,7 +27,7 @@ bool Session::route() {
       estimate_tokens(operation_->operation, body_.json(), exchange_.body_length().value_or(body_.size()));
   choice_.octets = exchange_.body_length().value_or(body_.size());
   if (body_.json() != nullptr) choice_.tokens = static_cast<double>(choice_.octets) / pool_->octets_per_token;
-  if (snapshot_->settings.choice.affinity_margin > Nanos(0) && body_.json() != nullptr)
+  if (snapshot_->class_of(*pool_).choice.affinity_margin > Nanos(0) && body_.json() != nullptr)
     choice_.prefix = prefix_of(*pool_, body_.beginning(kPrefixOctets));
   body_.prepare(pool_->served_name, service_.limits.tokens || (key_ != nullptr && key_->limits.tokens));
   return true;

@@ -118,9 +118,10 @@ class Maker {
     return out;
   }
 
-  [[nodiscard]] RouterSnapshot::Pool pool(const Policy::Pool& from) const {
+  [[nodiscard]] RouterSnapshot::Pool pool(const Policy::Pool& from, std::size_t request_class) const {
     RouterSnapshot::Pool out{from.id.value,
                              from.served_name,
+                             request_class,
                              {},
                              learned_.octets_per_token(from.id),
                              learned_.mean_prompt(from.id)};
@@ -187,10 +188,10 @@ class Maker {
       made.name = model.name;
       made.timeouts = model.timeouts;
       made.sse_keep_alive = model.sse_keep_alive;
-      made.pool = pool(model.pool);
+      made.pool = pool(model.pool, model.request_class);
       if (!model.canary) continue;
       made.canary_per_10000 = model.canary->per_10000;
-      made.canary = pool(model.canary->pool);
+      made.canary = pool(model.canary->pool, model.request_class);
     }
     std::sort(out.names.begin(), out.names.end());
     return out;

@@ -72,6 +72,7 @@ struct RouterSnapshot {
   struct Pool {
     std::uint32_t id = 0;  // of "service/model": the (endpoint, model) memory goes by it
     std::string served_name;
+    std::size_t request_class = 0;                            // index into settings.classes
     std::vector<Candidate> candidates;                        // at most kMaxServiceEndpoints
     double octets_per_token = LearnedCosts::kOctetsPerToken;  // of request bodies
     double mean_prompt = 0;                                   // tokens; 0: not known yet
@@ -119,6 +120,9 @@ struct RouterSnapshot {
   Policy::Router settings;
   std::shared_ptr<const KeyRing> keys;  // null: there is no key file
 
+  [[nodiscard]] const RequestClass& class_of(const Pool& pool) const {
+    return settings.classes[pool.request_class];
+  }
   // The bit of a region by name; 0: there is none of that name.
   [[nodiscard]] RegionSet region(std::string_view name) const;
 };

@@ -86,7 +86,7 @@ struct Contender {
 inline constexpr std::size_t kMaxContenders = table::kMaxCandidatesPerTier;
 inline constexpr std::size_t kMaxChoices = 4;  // drawn at once; more is a herd
 
-// The constants of the law (policy: steering.requests).
+// The constants of the law (policy: router.choice, router.classes).
 struct ChoiceLaw {
   std::uint32_t choices = 4;
   Nanos spill_margin = std::chrono::milliseconds(2);

@@ -94,7 +94,8 @@ void append_line(std::string& out, const DecisionRecord& record) {
   line.text("request_id", record.request_id);
   line.text("service", record.service);
   line.text("model", record.model);
-  line.text("class", record.request_class);
+  line.text("operation", record.operation);
+  if (!record.request_class.empty()) line.text("class", record.request_class);
   if (!record.residency.empty()) {
     line.key("residency");
     line.open('[');

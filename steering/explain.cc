@@ -285,7 +285,7 @@ Explanation explain_forwarded(const Policy& policy, const Route& route, const Po
                         &service.confines};
   const Explainer explainer(policy, route, subject, now);
   Explanation out{
-      service.name, "", client, client_port, explainer.candidates(), explainer.summary(client), ""};
+      service.name, "", "", client, client_port, explainer.candidates(), explainer.summary(client), ""};
   if (subject.chosen == nullptr || subject.chosen->tiers.empty()) return out;
   out.summary += "; each is a fresh draw by weight";
   if (!client_port) return out;
@@ -296,7 +296,8 @@ Explanation explain_forwarded(const Policy& policy, const Route& route, const Po
 
 Explanation explain_routed(const Policy& policy, const Route& route, const Policy::RoutedService& service,
                            const Policy::Model& model, const IpAddress& client, Instant now) {
-  Explanation out{service.name, model.name, client, {}, {}, "", ""};
+  const std::string& request_class = policy.router.classes[model.request_class].name;
+  Explanation out{service.name, model.name, request_class, client, {}, {}, "", ""};
   const auto add = [&](const Policy::Pool& pool, const char* what, const char* otherwise, bool canary) {
     const ServiceRoute* ranked = route.pool(pool.id);
     const ServiceRoute requests = ranked == nullptr ? ServiceRoute{} : of_requests(policy, route, *ranked);
@@ -314,6 +315,7 @@ Explanation explain_routed(const Policy& policy, const Route& route, const Polic
     add(model.canary->pool, share.c_str(), "served as the others", true);
   }
   add(model.pool, model.canary ? "other requests" : "requests", "tried as the last resort or refused", false);
+  if (!request_class.empty()) out.summary += "; by the constants of class " + request_class;
   return out;
 }
 

@@ -35,7 +35,8 @@ struct ExplainedCandidate {
 
 struct Explanation {
   std::string service;
-  std::string model;  // of a routed service, by its name
+  std::string model;          // of a routed service, by its name
+  std::string request_class;  // of the model; empty: none
   IpAddress client;
   std::optional<std::uint16_t> client_port;
   std::vector<ExplainedCandidate> candidates;  // best first, then the excluded ones

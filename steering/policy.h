@@ -13,8 +13,8 @@
 #include "contract/address.h"
 #include "contract/table.h"
 #include "contract/units.h"
-#include "steering/choice.h"
 #include "steering/constraints.h"
+#include "steering/policy_classes.h"
 #include "steering/request_limits.h"
 #include "steering/service_estimate.h"
 #include "steering/steering_law.h"
@@ -250,7 +250,8 @@ struct Policy {
     std::vector<std::string> aliases;
     Pool pool;
     Timeouts timeouts;
-    Nanos sse_keep_alive{0};  // so long a client waits for an event before it gets a comment; 0: none
+    Nanos sse_keep_alive{0};        // so long a client waits for an event before it gets a comment; 0: none
+    std::size_t request_class = 0;  // index into Router::classes
     std::optional<Canary> canary;
     friend bool operator==(const Model&, const Model&) = default;
   };
@@ -296,7 +297,7 @@ struct Policy {
     std::uint32_t retry_min = 3;                            // retries at once that are always allowed
     Nanos pool_idle{std::chrono::seconds(4)};
     Breaker breaker;
-    ChoiceLaw choice;
+    std::vector<RequestClass> classes{1};  // the first: of models that name none
     // Of an endpoint of which nothing is known, nor of its peers: an eighth of a millisecond a token.
     ServiceTerms service{std::chrono::milliseconds(50), 125'000};
     Nanos slow_start{std::chrono::seconds(10)};     // 0: none

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <span>
 
 #include "steering/policy_constraints.h"
 #include "steering/policy_names.h"
@@ -144,6 +145,11 @@ Policy::Model read_model(Map& map, const std::string& service, const std::string
   read_weights(map, policy, model.pool);
   read_timeouts(map, model.timeouts);
   map.duration("sse_keep_alive", model.sse_keep_alive, Nanos(0), 1h);
+  if (const auto at = map.child("class")) {
+    const std::span named = std::span(policy.router.classes).subspan(1);
+    if (const std::size_t index = find_named(map, *at, named, "class"); index != kNoIndex)
+      model.request_class = index + 1;
+  }
   read_canary(map, policy, id, model);
   return model;
 }

@@ -151,18 +151,27 @@ void read_logs(Map& map, Policy::Router& router) {
     map.report().add(map.path("decision_log"), "is the file of \"access_log\"; name another");
 }
 
+void read_law(Map& map, ChoiceLaw& law) {
+  map.integer<std::uint32_t>("draw", law.choices, 1, kMaxChoices);
+  map.duration("spill_margin", law.spill_margin, Nanos(0), 10s);
+  double equal = law.equal_ppm / 1e6;
+  if (map.percent("equal", equal, 0, 0.5))
+    law.equal_ppm = static_cast<std::uint32_t>(std::lround(equal * 1e6));
+  map.duration("affinity_margin", law.affinity_margin, Nanos(0), 10s);
+  map.duration("refresh_after", law.refresh_after, 1s, 24h);
+  map.integer<std::uint32_t>("refresh_one_in", law.refresh_one_in, 0, 1'000'000);
+}
+
 void read_choice(Map& map, Policy::Router& router) {
   if (const auto at = map.child("choice")) {
     Map inner(*at, map.report());
-    ChoiceLaw& law = router.choice;
-    inner.integer<std::uint32_t>("draw", law.choices, 1, kMaxChoices);
-    inner.duration("spill_margin", law.spill_margin, Nanos(0), 10s);
-    double equal = law.equal_ppm / 1e6;
-    if (inner.percent("equal", equal, 0, 0.5))
-      law.equal_ppm = static_cast<std::uint32_t>(std::lround(equal * 1e6));
-    inner.duration("affinity_margin", law.affinity_margin, Nanos(0), 10s);
-    inner.duration("refresh_after", law.refresh_after, 1s, 24h);
-    inner.integer<std::uint32_t>("refresh_one_in", law.refresh_one_in, 0, 1'000'000);
+    read_law(inner, router.classes.front().choice);
+  }
+  for (const auto& [name, at] : entries(map, "classes", kMaxClasses)) {
+    Map inner(at, map.report());
+    RequestClass own{name, router.classes.front().choice};
+    read_law(inner, own.choice);
+    router.classes.push_back(std::move(own));
   }
   if (const auto at = map.child("service")) {
     Map inner(*at, map.report());

@@ -41,7 +41,7 @@ class Pool {
     record_.request_id = "0123456789abcdef0123456789abcdef";
     record_.service = "ai";
     record_.model = "llama-3.1-70b";
-    record_.request_class = "chat_completions";
+    record_.operation = "chat_completions";
     record_.residency = {"au", "eu"};
     if (prefixes) record_.law.affinity_margin = 10ms;
     std::uniform_real_distribution<double> speed(20'000, 200'000);

@@ -18,7 +18,8 @@ DecisionRecord random_record(std::mt19937_64& random) {
   out.request_id = "req-" + std::to_string(random() % 1000);
   out.service = "ai";
   out.model = "llama";
-  out.request_class = "chat_completions";
+  out.operation = "chat_completions";
+  out.request_class = "chat";
   out.residency = {"au", "eu"};
   out.octets = random() % 100'000;
   out.tokens = out.octets / 4;

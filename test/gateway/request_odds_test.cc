@@ -38,7 +38,7 @@ RouterSnapshot snapshot_of(const std::vector<Nanos>& rtts) {
 
 TEST(RequestOdds, AreThoseOfAFreshDraw) {
   RouterSnapshot snapshot = snapshot_of({10ms, 10ms, 50ms});
-  snapshot.settings.choice.choices = 2;
+  snapshot.settings.classes[0].choice.choices = 2;
   const auto odds = request_odds(snapshot, "ai", "", 4000, kNow);
   ASSERT_EQ(odds.size(), 3U);
   EXPECT_NEAR(odds[0].probability, 0.5, 0.02) << "two are drawn of three: the dear one is never the cheapest";

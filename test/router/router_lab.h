@@ -313,7 +313,7 @@ struct RouterLab : testing::Test {
             "}\n" +
             "services:\n  ai:\n    mode: route\n    listeners: [public]\n    models:\n      m: {endpoints: [";
     for (std::size_t i = 0; i < ports.size(); ++i) text += (i > 0 ? ", e" : "e") + std::to_string(i + 1);
-    text += "], served_name: served, timeouts: " + timeouts + "}\n" + more_service +
+    text += "], served_name: served" + more_model + ", timeouts: " + timeouts + "}\n" + more_service +
             "router: " + router_keys + "\n" + more_policy;
     policy = policy_of(text);
     router = Router::create({&records}).value();
@@ -354,6 +354,7 @@ struct RouterLab : testing::Test {
     }
   }
 
+  std::string more_model;    // ", key: value" of the model
   std::string more_service;  // lines of the service, before begin()
   std::string more_policy;   // at the top level
   Records records;

@@ -195,7 +195,7 @@ TEST(SameSets, EveryPickObeysTheTiersAndTheSpill) {
       disturb(random, twins.snapshot, twins.now);
       std::array<Contender, kMaxContenders> room;
       const auto seen = contend(twins.snapshot, twins.pool(), {}, nullptr, twins.now, room);
-      const ChoiceLaw& law = twins.snapshot.settings.choice;
+      const ChoiceLaw& law = twins.snapshot.settings.classes[0].choice;
       const Choice choice = choose(seen, law, {std::uint64_t{random()} << 32U | random(), {}});
       ASSERT_NO_FATAL_FAILURE(expect_law(seen, choice, law.spill_margin)) << "round " << round;
       spilled += choice.spilled ? 1 : 0;

@@ -192,5 +192,27 @@ TEST_F(SessionCostTest, EveryDecisionOfRealRequestsIsReplayed) {
   router.reset();
 }
 
+TEST_F(SessionCostTest, AModelsClassDecidesItsRequests) {
+  ScriptedEndpoint a([](Peer& peer) {
+    while (!peer.read_message().empty()) peer.send(kStream);
+  });
+  more_model = ", class: batch";
+  more_service = "      n: {endpoints: [e1]}\n";
+  begin({a.port()}, "{}", "{choice: {draw: 3}, classes: {batch: {draw: 2}}}");
+  ask(chat(kAskStream));
+  ask(chat(R"({"model":"n","stream":true,"messages":[]})"));
+  records.wait(2);
+  const auto decisions = records.decisions();
+  ASSERT_EQ(decisions.size(), 2U);
+  EXPECT_EQ(decisions[0].request_class, "batch");
+  EXPECT_EQ(decisions[0].law.choices, 2U);
+  EXPECT_EQ(decisions[1].request_class, "");
+  EXPECT_EQ(decisions[1].law.choices, 3U);
+  std::string line;
+  append_line(line, decisions[0]);
+  EXPECT_THAT(line, testing::HasSubstr("\"operation\":\"chat_completions\",\"class\":\"batch\""));
+  router.reset();
+}
+
 }  // namespace
 }  // namespace perigee::router

@@ -1,5 +1,5 @@
 // What the sections of a policy that concern the router are read as.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "test/steering/routed_world.h"
 
@@ -52,7 +52,7 @@ TEST(PolicyRouter, EveryConstantIsRead) {
                                            7,
                                            3s,
                                            {4, 20s, 5s, 3},
-                                           {3, 5ms, 15'000, 100us, 7ms, 9s, 11},
+                                           {{"", {3, 5ms, 15'000, 100us, 7ms, 9s, 11}}},
                                            {20ms, 200'000},
                                            0s,
                                            60s,
@@ -95,6 +95,27 @@ TEST(PolicyRouter, ARoutedServiceIsReadAsItSays) {
   EXPECT_EQ(phi.pool.endpoints, (std::vector<std::size_t>{1})) << "that lists it under \"serves\"";
   EXPECT_EQ(phi.pool.served_name, "phi");
   EXPECT_NE(phi.pool.id, llama.pool.id);
+}
+
+TEST(PolicyRouter, AClassChangesWhatItNames) {
+  using namespace std::chrono_literals;
+  const std::string text = replaced(kRoutedPolicy, "phi: {}", "phi: {class: batch}") +
+                           "router: {choice: {draw: 3, spill_margin: 5ms}, "
+                           "classes: {chat: {}, batch: {spill_margin: 90ms, equal: 1%}}}\n";
+  const Policy policy = policy_from(text);
+  ASSERT_EQ(policy.router.classes.size(), 3U);
+  const std::size_t of_phi = policy.routed_service("ai")->model("phi")->request_class;
+  EXPECT_EQ(policy.router.classes[of_phi].name, "batch");
+  ChoiceLaw batch;
+  batch.choices = 3;
+  batch.spill_margin = 90ms;
+  batch.equal_ppm = 10'000;
+  EXPECT_EQ(policy.router.classes[of_phi].choice, batch) << "the rest as router.choice has it";
+  EXPECT_EQ(policy.routed_service("ai")->model("llama")->request_class, 0U);
+  const PolicyResult wrong = parse_policy(replaced(text, "class: batch", "class: bach"), "p.yaml");
+  ASSERT_FALSE(wrong);
+  EXPECT_THAT(text_of(wrong.error()), testing::HasSubstr("services.ai.models.phi.class: no class is named "
+                                                         "\"bach\"; did you mean \"batch\"?"));
 }
 
 TEST(PolicyRouter, AnEndpointsTlsAndCredentialAreRead) {

@@ -1,5 +1,5 @@
 // Tiers of a routed service: as a forwarded one's, but each endpoint once, over the link that transit uses.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "steering/explain.h"
 #include "steering/route_terms.h"
@@ -135,6 +135,17 @@ TEST(RoutedRoute, ExplainTellsOfTheCanaryAndTheModel) {
   EXPECT_EQ(explanation->candidates[1].verdict, "serves other requests: 10.00 ms (rtt 10.00 ms)");
   EXPECT_EQ(explanation->candidates[3].verdict,
             "stands by: 40.00 ms (rtt 40.00 ms); 30.00 ms more than the path in use");
+}
+
+TEST(RoutedRoute, ExplainNamesTheClass) {
+  World world(replaced(kRoutedPolicy, "phi: {}", "phi: {class: batch}") +
+              "router: {classes: {batch: {spill_margin: 9ms}}}\n");
+  world.settle();
+  const auto phi = explain(world.policy, world.route, "ai", kClient, {}, world.now, "phi");
+  ASSERT_TRUE(phi);
+  EXPECT_EQ(phi->request_class, "batch");
+  EXPECT_THAT(phi->summary, testing::EndsWith("; by the constants of class batch"));
+  EXPECT_EQ(explain(world.policy, world.route, "ai", kClient, {}, world.now, "llama")->request_class, "");
 }
 
 TEST(RoutedRoute, ExplainSaysWhichModelsThereAre) {
