@@ -1,7 +1,6 @@
 #include "router/attempt.h"
 
 #include <algorithm>
-#include <array>
 
 #include "router/choose.h"
 #include "router/orca.h"
@@ -10,8 +9,6 @@
 namespace perigee::router {
 namespace {
 
-// Of a body without a length, framed at a time: it is a copy.
-constexpr std::size_t kMaxChunk = 64U << 10U;
 constexpr Nanos kHealthLook = std::chrono::seconds(1);  // how often, while nothing comes
 
 std::optional<Nanos> retry_after_of(const Head& head) {
@@ -44,6 +41,7 @@ Attempt::Attempt(ThreadContext& thread, Exchange& exchange, Signal& signal, Held
       relay_(relay),
       record_(record),
       task_(task),
+      sender_(body, task.head, task.chunked),
       timer_(thread.loop.timers(), signal),
       comment_timer_(thread.loop.timers(), signal),
       commented_(record.begun) {}
@@ -174,9 +172,15 @@ bool Attempt::establish() {
 // The head and as much of the body as there is and as the endpoint takes. What was sent makes room for more,
 // and that may be here already.
 bool Attempt::send() {
+  bool more = false;
   do {
     if (!body_.complete() && take_body()) return true;
-  } while (open_ && !endpoint_->failed() && push() && !body_.complete());
+    if (!open_ || endpoint_->failed()) return false;
+    const std::uint64_t before = endpoint_->octets_sent();
+    more = sender_.push(*endpoint_);
+    progress_ = progress_ || endpoint_->octets_sent() > before;
+  } while (more && !body_.complete());
+  if (record_.sent.never() && sender_.sent_all()) record_.sent = thread_.loop.now();
   return false;
 }
 
@@ -193,64 +197,6 @@ bool Attempt::take_body() {
       break;
   }
   return false;
-}
-
-// True: something was sent, and the endpoint takes more.
-bool Attempt::push() {
-  bool pushed = false;
-  while (head_sent_ < task_.head.size() || chunk_sent_ < chunk_.size() || !body_.sent_all() ||
-         (task_.chunked && !last_chunk_)) {
-    std::array<std::string_view, 1 + HeldBody::kMaxPieces> parts;
-    parts[0] = task_.head.substr(head_sent_);
-    std::size_t count = 0;
-    if (task_.chunked) {
-      frame_chunk();
-      parts[1] = std::string_view(chunk_).substr(chunk_sent_);
-      count = 1;
-    } else {
-      count = body_.pieces(std::span(parts).subspan<1>());
-    }
-    std::size_t offered = 0;
-    for (std::size_t i = 0; i <= count; ++i) offered += parts[i].size();
-    if (offered == 0) return pushed;  // the rest has not come yet
-    std::size_t sent = endpoint_->send(std::span(parts).first(count + 1));
-    const bool all = sent == offered;
-    if (sent > 0) progress_ = pushed = true;
-    const std::size_t of_head = std::min(sent, parts[0].size());
-    head_sent_ += of_head;
-    sent -= of_head;
-    if (task_.chunked) {
-      chunk_sent_ += sent;
-    } else {
-      body_.advance(sent);
-    }
-    if (!all) return false;  // a broken connection shows when its answer is read
-  }
-  if (record_.sent.never()) record_.sent = thread_.loop.now();
-  return false;
-}
-
-void Attempt::frame_chunk() {
-  if (chunk_sent_ < chunk_.size()) return;
-  chunk_.clear();
-  chunk_sent_ = 0;
-  std::array<std::string_view, HeldBody::kMaxPieces> pieces;
-  const std::size_t count = body_.pieces(pieces);
-  std::size_t size = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    pieces[i] = pieces[i].substr(0, kMaxChunk - size);
-    size += pieces[i].size();
-  }
-  if (size > 0) {
-    chunk_.append(ChunkPrefix(size).view());
-    for (std::size_t i = 0; i < count; ++i) chunk_.append(pieces[i]);
-    chunk_.append(kChunkEnd);
-    body_.advance(size);
-  }
-  if (body_.sent_all() && !last_chunk_) {
-    chunk_.append(kLastChunk);
-    last_chunk_ = true;
-  }
 }
 
 bool Attempt::receive() {
@@ -288,7 +234,7 @@ void Attempt::answer_began(Instant now) {
 // Something of the answer went to the client: nothing is tried again, and a trial of the breaker is over. It
 // need not wait for the end of a long stream.
 void Attempt::begun() {
-  body_.release_sent();
+  sender_.release();
   if (!task_.permit.trial) return;
   report(*task_.endpoint.counters, task_.permit, end_.result, task_.breaker, thread_.loop.now());
   task_.permit.trial = task_.permit.counts = false;
@@ -344,9 +290,7 @@ void Attempt::measure() {
 
 bool Attempt::finish_answer() {
   measure();
-  const bool sent = head_sent_ == task_.head.size() && body_.sent_all() && chunk_sent_ == chunk_.size() &&
-                    last_chunk_ == task_.chunked;
-  if (auto stream = endpoint_->take_reusable(); stream != nullptr && sent) {
+  if (auto stream = endpoint_->take_reusable(); stream != nullptr && sender_.sent_all()) {
     stream->bind(nullptr);
     const bool grown = body_.size() > kInitialWindow;  // else it cannot have
     const std::uint32_t window = grown ? stream->window() : kInitialWindow;
@@ -384,7 +328,7 @@ void Attempt::set_waiting() {
   } else if (exchange_.unsent() > 0) {
     next = Waiting::client_takes;
     limit = task_.limits.write_stall;
-  } else if (!body_.sent_all() && !endpoint_->stream().writable()) {
+  } else if (!sender_.sent_body() && !endpoint_->stream().writable()) {
     next = Waiting::endpoint_takes;
   } else if (!body_.complete()) {
     next = Waiting::client_sends;

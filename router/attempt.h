@@ -9,6 +9,7 @@
 #include "router/endpoint_exchange.h"
 #include "router/in_flight.h"
 #include "router/relay.h"
+#include "router/request_sender.h"
 #include "router/task.h"
 #include "router/thread_context.h"
 
@@ -75,8 +76,6 @@ class Attempt {
   void measure();
   bool send();
   bool take_body();
-  bool push();
-  void frame_chunk();
   bool receive();
   void answer_began(Instant now);
   void begun();
@@ -99,6 +98,7 @@ class Attempt {
   Relay& relay_;
   RequestRecord& record_;
   const AttemptTask& task_;
+  RequestSender sender_;
   std::optional<EndpointExchange> endpoint_;
   Timer timer_;
   Timer comment_timer_;
@@ -109,11 +109,7 @@ class Attempt {
   bool whole_ = false;  // the body was there when it started
   bool began_ = false;  // the answer
   bool open_ = false;
-  bool progress_ = false;      // in this turn
-  std::size_t head_sent_ = 0;  // octets of task_.head
-  std::string chunk_;          // of a body without a length: framed, not sent yet
-  std::size_t chunk_sent_ = 0;
-  bool last_chunk_ = false;
+  bool progress_ = false;  // in this turn
   AttemptEnd end_;
 };
 

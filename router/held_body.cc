@@ -213,11 +213,9 @@ std::optional<std::uint64_t> HeldBody::wire_length() const {
   return static_cast<std::uint64_t>(static_cast<std::int64_t>(*declared) + edits_.growth());
 }
 
-std::size_t HeldBody::pieces(std::span<std::string_view, kMaxPieces> out) const {
+std::size_t HeldBody::pieces(const BodyCursor& cursor, std::span<std::string_view, kMaxPieces> out) const {
   const std::uint64_t limit = complete_ ? size_ : size_ - std::min(size_, kWithheld);
-  std::uint64_t at = next_;
-  std::size_t edit = edit_;
-  std::size_t inserted = inserted_;
+  auto [at, edit, inserted] = cursor;
   std::size_t count = 0;
   while (count < out.size()) {
     const bool more_edits = edit < edits_.count;
@@ -236,43 +234,38 @@ std::size_t HeldBody::pieces(std::span<std::string_view, kMaxPieces> out) const 
   return count;
 }
 
-void HeldBody::advance(std::uint64_t octets) {
+void HeldBody::advance(BodyCursor& at, std::uint64_t octets) {
   while (octets > 0) {
-    const bool more_edits = edit_ < edits_.count;
-    const std::uint64_t stop = more_edits ? edits_.edits[edit_].at : size_;
-    const std::uint64_t plain = std::min(octets, stop - std::min(stop, next_));
-    next_ += plain;
+    const bool more_edits = at.edit < edits_.count;
+    const std::uint64_t stop = more_edits ? edits_.edits[at.edit].at : size_;
+    const std::uint64_t plain = std::min(octets, stop - std::min(stop, at.next));
+    at.next += plain;
     octets -= plain;
     if (octets == 0 || !more_edits) break;
-    const std::uint64_t part = std::min<std::uint64_t>(octets, edits_.edits[edit_].insert.size() - inserted_);
-    inserted_ += part;
+    const BodyEdit& edit = edits_.edits[at.edit];
+    const std::uint64_t part = std::min<std::uint64_t>(octets, edit.insert.size() - at.inserted);
+    at.inserted += part;
     octets -= part;
-    if (inserted_ < edits_.edits[edit_].insert.size()) break;
-    next_ += edits_.edits[edit_].remove;
-    ++edit_;
-    inserted_ = 0;
+    if (at.inserted < edit.insert.size()) break;
+    at.next += edit.remove;
+    ++at.edit;
+    at.inserted = 0;
   }
-  if ((large_ || once_) && next_ - base_ >= std::min(limits_.hold, kWindow) / 2) {
-    held_.erase(0, next_ - base_);
-    base_ = next_;
+  if ((large_ || once_) && at.next - base_ >= std::min(limits_.hold, kWindow) / 2) {
+    held_.erase(0, at.next - base_);
+    base_ = at.next;
     account();
   }
 }
 
-bool HeldBody::sent_all() const { return complete_ && next_ == size_ && edit_ == edits_.count; }
-
-bool HeldBody::rewind() {
-  if (base_ > 0) return false;
-  next_ = 0;
-  edit_ = 0;
-  inserted_ = 0;
-  return true;
+bool HeldBody::sent_all(const BodyCursor& at) const {
+  return complete_ && at.next == size_ && at.edit == edits_.count;
 }
 
-void HeldBody::release_sent() {
+void HeldBody::release_sent(const BodyCursor& at) {
   once_ = true;
-  if (!sent_all()) return;
-  base_ = next_;
+  if (!sent_all(at)) return;
+  base_ = at.next;
   held_ = {};
   account();
 }

@@ -32,6 +32,13 @@ struct BodyLimits {
   std::uint64_t all_held = 0;  // of all bodies: 503 past it
 };
 
+// Where sending a body is: its next octet, or in an edit's insertion.
+struct BodyCursor {
+  std::uint64_t next = 0;
+  std::size_t edit = 0;
+  std::size_t inserted = 0;  // of that edit's octets
+};
+
 class HeldBody {
  public:
   HeldBody(Exchange& exchange, HeldOctets& all, const BodyLimits& limits)
@@ -71,15 +78,17 @@ class HeldBody {
   // Octets that will be sent; absent while the client has not said how long its body is.
   [[nodiscard]] std::optional<std::uint64_t> wire_length() const;
 
-  // What may be sent now, at most kMaxPieces parts.
+  // What may be sent now from `at` on, at most kMaxPieces parts.
   static constexpr std::size_t kMaxPieces = 5;
-  std::size_t pieces(std::span<std::string_view, kMaxPieces> out) const;
-  void advance(std::uint64_t octets);  // so many of them were sent
-  [[nodiscard]] bool sent_all() const;
-  // Begins anew with the first octet; false: it is not held any more.
-  [[nodiscard]] bool rewind();
-  // From now on nothing is sent again: what was sent need not be held.
-  void release_sent();
+  std::size_t pieces(const BodyCursor& at, std::span<std::string_view, kMaxPieces> out) const;
+  void advance(BodyCursor& at, std::uint64_t octets);  // so many of them were sent
+  [[nodiscard]] bool sent_all(const BodyCursor& at) const;
+  // All that has come is held: it may be sent from its first octet on.
+  [[nodiscard]] bool replayable() const { return base_ == 0; }
+  // And stays so whatever is sent: several may send it at once.
+  [[nodiscard]] bool held_whole() const { return complete_ && !large_ && !once_; }
+  // From now on nothing is sent again but from `at` on: what is before it need not be held.
+  void release_sent(const BodyCursor& at);
 
  private:
   bool scan_all(std::string_view octets);
@@ -106,10 +115,6 @@ class HeldBody {
   bool asks_usage_ = false;
   bool prepared_ = false;
   bool names_response_ = false;  // when it was prepared
-  // Where sending is: the next octet of the body, or in an edit's insertion.
-  std::uint64_t next_ = 0;
-  std::size_t edit_ = 0;
-  std::size_t inserted_ = 0;  // of that edit's octets
 };
 
 }  // namespace perigee::router

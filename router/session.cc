@@ -232,7 +232,7 @@ Task<void> Session::attempts() {
     }
     in_flight.over();
     endpoint.counters->attempts[static_cast<std::size_t>(end.result)].fetch_add(1, std::memory_order_relaxed);
-    const bool again = end.stale && !fresh && body_.rewind();  // outside the budget: no endpoint saw it
+    const bool again = end.stale && !fresh && body_.replayable();  // outside the budget: no endpoint saw it
     if (!again)
       report(*endpoint.counters, permit_, end.result, snapshot_->settings.breaker, thread_.loop.now());
     if (!again && conclude(std::move(end))) co_return;
@@ -275,7 +275,7 @@ bool Session::conclude(AttemptEnd end) {
     case AttemptEnd::Kind::elsewhere:
       error_ = std::move(end.error);
       timed_out_ = end.timed_out;
-      if (body_.rewind() && budget_.take(snapshot_->settings)) return false;
+      if (body_.replayable() && budget_.take(snapshot_->settings)) return false;
       answer(error_, timed_out_ ? Ending::timed_out : Ending::endpoint_failed);
       return true;
   }
