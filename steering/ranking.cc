@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "steering/damping.h"
+#include "steering/ranking_change.h"
 
 namespace perigee {
 namespace {
@@ -49,7 +50,7 @@ class Evaluation {
       steer();
     lead_with_active();
     share();
-    RankingStep step{{}, change()};
+    RankingStep step{{}, change_of(previous_, next_, {policy_changed_, mature_recovery_})};
     if (step.change != RankingChange::none && next_.settled) next_.changed_at = now_;
     if (next_.settled && !previous_.settled) next_.changed_at = now_;
     step.ranking = std::move(next_);
@@ -68,7 +69,6 @@ class Evaluation {
   void apply_mature();
   void lead_with_active();
   void share();
-  [[nodiscard]] RankingChange change() const;
 
   // Nothing is measured now and nothing was for long (the data plane is down, or the gateway just started):
   // when it begins again, every path is given its time anew, so that who answers first wins nothing.
@@ -318,15 +318,28 @@ void Evaluation::apply_mature() {
   if (left && !any_active()) activate_best();
 }
 
+// While one of them is on its way out they keep their order: it changes once, when that one leaves.
 void Evaluation::lead_with_active() {
-  std::stable_partition(next_.paths.begin(), next_.paths.end(),
-                        [](const RankedPath& path) { return path.active; });
+  const auto end = std::stable_partition(next_.paths.begin(), next_.paths.end(),
+                                         [](const RankedPath& path) { return path.active; });
+  if (!previous_.settled ||
+      std::none_of(next_.paths.begin(), end, [](const RankedPath& p) { return p.dwell > 0; }))
+    return;
+  const auto place = [&](const RankedPath& path) {
+    const RankedPath* old = previous_.find(path.path);
+    return old == nullptr ? previous_.paths.size() : static_cast<std::size_t>(old - previous_.paths.data());
+  };
+  std::stable_sort(next_.paths.begin(), end,
+                   [&](const RankedPath& a, const RankedPath& b) { return place(a) < place(b); });
 }
 
 // In proportion to 1/cost within each tier. What serves moves slowly, and only while all of it is known.
 void Evaluation::share() {
   for (const std::vector<std::size_t>& tier : grouped(next_.paths, law_)) {
-    const RankedPath& best = next_.paths[tier.front()];
+    const RankedPath& best =
+        next_.paths[*std::min_element(tier.begin(), tier.end(), [&](std::size_t a, std::size_t b) {
+          return value(next_.paths[a]) < value(next_.paths[b]);
+        })];
     const bool all_known = std::all_of(tier.begin(), tier.end(),
                                        [&](std::size_t i) { return value(next_.paths[i]).has_value(); });
     if (best.active && !all_known) continue;
@@ -337,39 +350,6 @@ void Evaluation::share() {
       path.share = old != nullptr && old->active ? next_share(path.share, target) : target;
     }
   }
-}
-
-RankingChange Evaluation::change() const {
-  RankingChange lost = RankingChange::none;
-  bool same = true;
-  for (const RankedPath& old : previous_.paths) {
-    const RankedPath* path = next_.find(old.path);
-    if (path != nullptr && path->active == old.active) continue;
-    if (path == nullptr && !old.active) continue;
-    same = false;
-    if (!old.active) continue;
-    if (path == nullptr || path->usable == Usable::drained)
-      lost = RankingChange::policy;
-    else if (path->usable == Usable::full && lost == RankingChange::none)
-      lost = RankingChange::capacity;
-    else if (path->usable == Usable::cost_tier && lost == RankingChange::none)
-      lost = RankingChange::recovery;
-    else if (path->usable == Usable::over_max_rtt && lost == RankingChange::none)
-      lost = RankingChange::rtt;
-    else if ((path->usable == Usable::link_down || path->usable == Usable::unhealthy) &&
-             lost != RankingChange::policy)
-      lost = RankingChange::failure;
-  }
-  for (const RankedPath& path : next_.paths)
-    if (path.active && previous_.find(path.path) == nullptr) same = false;
-  if (same) return RankingChange::none;
-  if (first_) return RankingChange::initial;
-  if (lost != RankingChange::none) return lost;
-  if (policy_changed_) return RankingChange::policy;
-  const bool had_any = std::any_of(previous_.paths.begin(), previous_.paths.end(),
-                                   [](const RankedPath& path) { return path.active; });
-  if (mature_recovery_ || !had_any) return RankingChange::recovery;
-  return previous_.settled ? RankingChange::rtt : RankingChange::initial;
 }
 
 }  // namespace

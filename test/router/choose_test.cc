@@ -269,7 +269,8 @@ TEST_F(ChooseTest, ItIsPureInWhatItSees) {
   ASSERT_EQ(contenders.size(), 16U);
   const Decision live = decide(0x123456789abcdef0);
   for (int i = 0; i < 16; ++i) counters(static_cast<std::size_t>(i)).in_flight = 100;
-  const Choice replayed = choose(contenders, snapshot.settings.classes[0].choice, Draw{0x123456789abcdef0, {}});
+  const Choice replayed =
+      choose(contenders, snapshot.settings.classes[0].choice, Draw{0x123456789abcdef0, {}});
   EXPECT_EQ(replayed.candidate, live.candidate);
   EXPECT_EQ(replayed.verdicts, live.verdicts);
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 
 #include "test/steering/line.h"
 
@@ -202,6 +203,25 @@ TEST(Ranking, AChallengerWithinTheBandSharesAndOneFarBetterTakesOver) {
   line.cost("per/p", 5);
   line.run(1min);
   EXPECT_EQ(line.order(), "per/p | mel/a | mel/b");
+}
+
+TEST(Ranking, AStepOfOneThatSharesIsOneChange) {
+  Line line;
+  line.cost("mel/a", 10);
+  line.cost("per/p", 11);
+  line.settle();
+  ASSERT_EQ(line.order(), "mel/a per/p");
+  line.cost("mel/a", 90);
+  int orders = 0;
+  std::string order = line.order();
+  line.tick();
+  EXPECT_EQ(line.ranked("mel/a").share, 800U) << "its flows become less at once";
+  for (int i = 0; i < 600; ++i) {
+    line.tick();
+    if (std::exchange(order, line.order()) != order) ++orders;
+  }
+  EXPECT_EQ(order, "per/p | mel/a");
+  EXPECT_EQ(orders, 1);
 }
 
 TEST(Ranking, InAMetroTheBandOfEqualCostsHasAHysteresisToo) {
