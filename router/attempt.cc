@@ -13,21 +13,15 @@ constexpr Nanos kHealthLook = std::chrono::seconds(1);  // how often, while noth
 
 std::optional<Nanos> retry_after_of(const Head& head) {
   const auto seconds = head.find(FieldName::retry_after);
-  if (!seconds || seconds->empty() || seconds->size() > 6) return std::nullopt;
-  std::int64_t value = 0;
-  for (const char digit : *seconds) {
-    if (digit < '0' || digit > '9') return std::nullopt;  // a date: rare, and clocks differ
-    value = value * 10 + (digit - '0');
-  }
-  return std::chrono::seconds(value);
+  // A date is rare, and clocks differ.
+  if (!seconds || seconds->empty() || seconds->size() > 6 ||
+      seconds->find_first_not_of("0123456789") != std::string_view::npos)
+    return std::nullopt;
+  return std::chrono::seconds(std::stol(std::string(*seconds)));
 }
 
 ApiError unavailable(unsigned status, std::string_view code, std::string message) {
-  ApiError error;
-  error.status = status;
-  error.code = code;
-  error.message = std::move(message);
-  return error;
+  return {status, "", code, "", std::move(message), std::nullopt, std::nullopt};
 }
 
 }  // namespace
@@ -67,6 +61,7 @@ Task<AttemptEnd> Attempt::run(bool fresh) {
     co_return std::move(end_);
   }
   started_ = thread_.loop.now();
+  successes_before_ = successes();
   whole_ = !fresh && body_.complete();
   endpoint_.emplace(std::move(*connection), thread_.endpoint_scratch);
   open_ = endpoint_->reused();
@@ -144,14 +139,16 @@ bool Attempt::time_out() {
     return end(AttemptEnd::Kind::client_stalled, AttemptResult::neutral, "the client takes nothing");
   }
   end_.timed_out = true;
-  if (relay_.committed()) return endpoint_broke("it was silent for too long");
-  if (waiting_ == Waiting::connect && now < task_.total_deadline) {
+  const bool whole_time = now >= task_.total_deadline;  // not that of one wait
+  if (!whole_time && relay_.committed()) return endpoint_broke("it was silent for too long");
+  if (!whole_time && waiting_ == Waiting::connect)
     return fail(504, "connect_timeout", "connecting to the endpoint took too long", AttemptResult::failure);
-  }
   // An endpoint that thinks for so long has the request: to send it again elsewhere would pay for it twice.
   end_.error = unavailable(504, "endpoint_timeout", "the endpoint did not answer in time");
   end_.error.should_retry = false;
-  return end(AttemptEnd::Kind::failed, AttemptResult::failure, "no answer in time");
+  // One that sends this answer, or sent another one meanwhile, works: it is asked for more than fits.
+  const bool works = whole_time && (relay_.has_event() || successes() != successes_before_);
+  return end(AttemptEnd::Kind::failed, works ? AttemptResult::neutral : AttemptResult::failure, "too late");
 }
 
 bool Attempt::establish() {
@@ -335,7 +332,9 @@ void Attempt::set_waiting() {
     limit = task_.limits.body_grace;
   } else if (!relay_.has_event()) {
     next = Waiting::first_event;
-    limit = task_.timeouts.first_event;
+    // What is generated but not streamed comes when all of it is there.
+    const bool streamed = task_.stream == StreamForm::none || body_.stream();
+    limit = streamed ? task_.timeouts.first_event : task_.timeouts.total;
     if (waiting_ == next) return;  // neither a head nor a comment is an answer
   }
   if (next != waiting_ || progress_) wait_for(next, thread_.loop.now() + limit);

@@ -50,6 +50,7 @@ struct AttemptTask {
   InFlight& in_flight;
   const Policy::Router::Breaker& breaker;
   std::optional<std::uint32_t> absent_id;  // to remember a 404 by; none: it is the client's
+  StreamForm stream = StreamForm::none;    // that the operation has, when it is asked for one
   Policy::Model::Timeouts timeouts;
   const Policy::Listener::Limits& limits;
   std::string_view head;           // of the request, as it goes to this endpoint
@@ -90,6 +91,11 @@ class Attempt {
   bool endpoint_broke(std::string_view why);
   bool time_out();
   bool look_at_health();
+  // Of the endpoint, with all clients.
+  [[nodiscard]] std::uint64_t successes() const {
+    const auto& attempts = task_.endpoint.counters->attempts;
+    return attempts[static_cast<std::size_t>(AttemptResult::success)].load(std::memory_order_relaxed);
+  }
 
   ThreadContext& thread_;
   Exchange& exchange_;
@@ -106,6 +112,7 @@ class Attempt {
   Waiting waiting_ = Waiting::connect;
   Instant due_;  // its time limit
   Instant started_;
+  std::uint64_t successes_before_ = 0;
   bool whole_ = false;  // the body was there when it started
   bool began_ = false;  // the answer
   bool open_ = false;

@@ -212,6 +212,7 @@ Task<void> Session::attempts() {
         in_flight,
         snapshot_->settings.breaker,
         absent_id_of_request(),
+        operation_info(operation_->operation).stream,
         model_->timeouts,
         limits(),
         endpoint_head_,

@@ -25,6 +25,16 @@ constexpr std::size_t kMaxParts = 1024;  // IOV_MAX: the kernel takes no more at
 // Copying so much into one part costs less than having the kernel take several.
 constexpr std::size_t kGathered = 2048;
 
+// An endpoint may think for as long as its time-outs allow: that it is still there, and that nothing on the
+// way forgets a silent connection, is for the kernel to see.
+void keep_alive(int fd) {
+  constexpr int kIdleSeconds = 30, kIntervalSeconds = 10, kProbes = 3, kOn = 1;
+  ::setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &kOn, sizeof kOn);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &kIdleSeconds, sizeof kIdleSeconds);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &kIntervalSeconds, sizeof kIntervalSeconds);
+  ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &kProbes, sizeof kProbes);
+}
+
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 Error system_error(const char* doing) { return Error{doing, std::strerror(errno)}; }
@@ -43,6 +53,7 @@ Result<std::unique_ptr<Stream>> Stream::connect(Loop& loop, const IpAddress& add
   const SocketAddress to(address, port);
   const int fd = ::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return system_error("socket");
+  keep_alive(fd);
   std::unique_ptr<Stream> stream(new Stream(loop, fd, signal, State::connecting));
   if (::connect(fd, to.get(), to.size()) != 0 && errno != EINPROGRESS) return system_error("connect");
   // Only now: a socket that never began to connect reads as hung up.

@@ -236,7 +236,7 @@ struct Policy {
   struct Model {
     struct Timeouts {
       Nanos connect{std::chrono::seconds(2)};
-      Nanos first_event{std::chrono::minutes(2)};  // from the request's last octet to the first event or body
+      Nanos first_event{std::chrono::minutes(2)};  // after the request, of a stream or what is not generated
       Nanos idle{std::chrono::minutes(1)};         // between two events
       Nanos total{std::chrono::hours(1)};
       friend bool operator==(const Timeouts&, const Timeouts&) = default;

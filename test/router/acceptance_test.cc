@@ -75,7 +75,7 @@ TEST_F(AcceptanceTest, L7_03_ALongCallWithoutAStreamSucceedsWhenConfigured) {
     peer.send(json_answer("{}"));
     peer.wait_closed();
   });
-  begin({endpoint.port()}, "{}", "{}", "{connect: 1s, first_event: 1m, idle: 100ms, total: 1m}");
+  begin({endpoint.port()}, "{}", "{}", "{connect: 1s, first_event: 100ms, idle: 100ms, total: 1m}");
   EXPECT_THAT(ask(chat(kAsk)), StartsWith("HTTP/1.1 200 "));
   router.reset();
 }

@@ -266,5 +266,74 @@ TEST_F(SessionFaultsTest, AnOldClientIsToldByAReset) {
   router.reset();
 }
 
+// Of a request, what the time in all says about the endpoint.
+struct TotalTimeTest : SessionFaultsTest {
+  ~TotalTimeTest() override { router.reset(); }
+  void begin_one(const ScriptedEndpoint& endpoint) {
+    begin({endpoint.port()}, "{}", "{breaker: {failures: 1}}",
+          "{connect: 200ms, first_event: 200ms, idle: 200ms, total: 400ms}");
+  }
+  BreakerState breaker() const {
+    return breaker_state(router->snapshot()->endpoints[0].counters->breaker, monotonic_now());
+  }
+};
+
+TEST_F(TotalTimeTest, AnEndpointThatAnswersOthersIsOnlySlow) {
+  ScriptedEndpoint endpoint([](Peer& peer) {
+    for (std::string asked = peer.read_message(); !asked.empty(); asked = peer.read_message())
+      if (asked.find("/embeddings") != std::string::npos) peer.send(json_answer("{}"));
+  });
+  begin_one(endpoint);
+  const auto slow = client();
+  slow->send(chat(kAsk));
+  eventually([&] { return endpoint.connections() == 1; });
+  EXPECT_THAT(ask(post("/v1/embeddings", kAsk)), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(slow->read_message(), StartsWith("HTTP/1.1 504 "));
+  EXPECT_EQ(records.wait(2).ending, Ending::timed_out);
+  EXPECT_EQ(breaker(), BreakerState::closed);
+}
+
+TEST_F(TotalTimeTest, AnEndpointThatAnswersNobodyIsNot) {
+  ScriptedEndpoint endpoint([](Peer& peer) { peer.wait_closed(); });
+  begin_one(endpoint);
+  EXPECT_THAT(ask(chat(kAsk)), StartsWith("HTTP/1.1 504 "));
+  eventually([&] { return breaker() == BreakerState::open; });
+}
+
+TEST_F(TotalTimeTest, AStreamThatIsTooLongIsNotItsEndpointsFault) {
+  ScriptedEndpoint endpoint([](Peer& peer) {
+    peer.read_message();
+    peer.send(kEventHead);
+    while (!peer.closed()) {
+      peer.send(chunk("data: {\"choices\":[]}\n\n"));
+      peer.read_for(20);
+    }
+  });
+  begin_one(endpoint);
+  const std::string answer = ask(chat(kAskStream));
+  EXPECT_THAT(answer, HasSubstr("endpoint_timeout"));
+  EXPECT_THAT(answer, Not(HasSubstr("[DONE]")));
+  EXPECT_EQ(records.wait().ending, Ending::broken_off);
+  EXPECT_EQ(breaker(), BreakerState::closed);
+}
+
+// What waits for long answers must not be forgotten on the way, nor wait for a host that is gone.
+TEST_F(SessionFaultsTest, SilentConnectionsToEndpointsAreProbed) {
+  std::atomic<int> asked = -1;
+  ScriptedEndpoint endpoint([&](Peer& peer) {
+    asked = peer.other_end();
+    peer.wait_closed();
+  });
+  begin({endpoint.port()});
+  const auto peer = client();
+  peer->send(chat(kAsk));
+  eventually([&] { return asked >= 0; });
+  int on = 0;
+  socklen_t size = sizeof on;
+  EXPECT_EQ(::getsockopt(asked, SOL_SOCKET, SO_KEEPALIVE, &on, &size), 0);
+  EXPECT_NE(on, 0);
+  router.reset();
+}
+
 }  // namespace
 }  // namespace perigee::router

@@ -283,14 +283,20 @@ TEST_F(SessionTest, CutsSlowClients) {
   router.reset();
 }
 
+// The endpoint has the request, and may still work on it: SDKs are told not to have it done twice.
 TEST_F(SessionTest, StopsWithinTheTimes) {
   ScriptedEndpoint silent([&](Peer& peer) {
     peer.read_message();
     peer.wait_closed();
   });
   begin({silent.port()}, "{}", "{}", "{connect: 1s, first_event: 100ms, idle: 100ms, total: 10s}");
-  EXPECT_THAT(ask(chat(kAsk)), StartsWith("HTTP/1.1 504 "));
+  const std::string answer = ask(chat(kAskStream));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 504 "));
+  EXPECT_THAT(answer, HasSubstr("endpoint_timeout"));
+  EXPECT_THAT(answer, HasSubstr("x-should-retry: false\r\n"));
+  EXPECT_THAT(answer, Not(HasSubstr("Retry-After")));
   EXPECT_EQ(records.wait().ending, Ending::timed_out);
+  EXPECT_EQ(silent.connections(), 1) << "nor elsewhere by us";
   router.reset();
 }
 
