@@ -8,8 +8,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <optional>
 
+#include "gateway/absent_models.h"
 #include "gateway/jitter.h"
-#include "gateway/model_list.h"
 #include "gateway/spawned.h"
 #include "router/rtt_window.h"
 
@@ -184,10 +184,10 @@ asio::awaitable<void> HealthChecker::discover(std::shared_ptr<Watch> watch, std:
 // A list that cannot be had or read leaves what was known before.
 void HealthChecker::take_models(Watch& watch, Shared& shared, const CheckResult& result) {
   if (result.finding != CheckFinding::ok) return;
-  auto absent = absent_models(result.body, watch.expected);
-  if (!absent) return;
-  const auto before = std::exchange(watch.health.absent_models, std::move(absent));
-  watch.health.models = std::make_shared<const router::ModelList>(router::read_model_list(result.body));
+  auto listed = router::read_model_list(result.body);
+  if (!listed) return;
+  const auto before = std::exchange(watch.health.absent_models, absent_models(*listed, watch.expected));
+  watch.health.models = std::make_shared<const router::ModelList>(std::move(*listed));
   watch.health.listed_at = monotonic_now();
   if (before.value_or(std::vector<std::string>()) == *watch.health.absent_models) return;
   boost::json::array names;

@@ -11,10 +11,11 @@ namespace json = boost::json;
 
 constexpr std::size_t kMaxOwnerOctets = 64;  // of an endpoint's text that reaches clients
 
-void read_entry(const json::value& value, ModelList& list) {
+// False: it has no name.
+bool read_entry(const json::value& value, ModelList& list) {
   const json::object* entry = value.if_object();
   const json::value* id = entry == nullptr ? nullptr : entry->if_contains("id");
-  if (id == nullptr || !id->is_string()) return;
+  if (id == nullptr || !id->is_string()) return false;
   ModelDetails details;
   const json::value* created = entry->if_contains("created");
   if (created != nullptr && created->is_int64()) details.created = created->get_int64();
@@ -24,6 +25,7 @@ void read_entry(const json::value& value, ModelList& list) {
   if (owner != nullptr && owner->is_string() && owner->get_string().size() <= kMaxOwnerOctets)
     details.owned_by = std::string_view(owner->get_string());
   list.try_emplace(std::string(id->get_string()), std::move(details));
+  return true;
 }
 
 void append_model(std::string& out, const PublicModel& model) {
@@ -39,15 +41,16 @@ void append_model(std::string& out, const PublicModel& model) {
 
 }  // namespace
 
-ModelList read_model_list(std::string_view body) {
-  ModelList list;
+std::optional<ModelList> read_model_list(std::string_view body) {
   json::error_code error;
   const json::value value = json::parse(json::string_view(body.data(), body.size()), error);
   const json::object* object = error ? nullptr : value.if_object();
   const json::value* data = object == nullptr ? nullptr : object->if_contains("data");
   const json::array* entries = data == nullptr ? nullptr : data->if_array();
-  if (entries == nullptr) return list;
-  for (const json::value& entry : *entries) read_entry(entry, list);
+  if (entries == nullptr || entries->size() > kMaxListedModels) return std::nullopt;
+  ModelList list;
+  for (const json::value& entry : *entries)
+    if (!read_entry(entry, list)) return std::nullopt;
   return list;
 }
 

@@ -1,8 +1,10 @@
-// The list of models that clients see: the policy's, with what endpoints tell of them.
+// The models that an endpoint says it has, and the list that clients see: the policy's, with what endpoints
+// tell of them.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,8 +20,12 @@ struct ModelDetails {
 // By an endpoint's own names. Nothing else of its answer is passed on (vLLM tells file paths there).
 using ModelList = std::map<std::string, ModelDetails, std::less<>>;
 
-// Of an endpoint's answer to GET /v1/models; what cannot be read is left out.
-[[nodiscard]] ModelList read_model_list(std::string_view body);
+inline constexpr std::size_t kMaxListedModels = 4096;  // far more than one engine loads
+
+// Of the body of an endpoint's answer to GET /v1/models ({"data": [{"id": NAME, ...}, ...]}), of which all
+// but the names may lack; a name that comes again is as it came first. nullopt: it is no such list, or one of
+// more than kMaxListedModels.
+[[nodiscard]] std::optional<ModelList> read_model_list(std::string_view body);
 
 struct PublicModel {
   std::string_view name;

@@ -9,10 +9,11 @@ namespace perigee::router {
 namespace {
 
 TEST(ModelList, ClientsSeeThePolicysModelsAndNoMoreOfAnEndpointThanItsDetails) {
-  const ModelList list = read_model_list(
+  const auto list = read_model_list(
       R"({"object":"list","data":[{"id":"meta/llama","object":"model","created":17,"owned_by":"vllm","root":"/data/secret",)"
-      R"("max_model_len":8192,"permission":[]},{"id":"undeclared"},{"id":5},7,{"id":"meta/llama","created":99}]})");
-  const std::vector<PublicModel> models = {{"llama", &list.at("meta/llama")}, {"new", nullptr}};
+      R"("max_model_len":8192,"permission":[]},{"id":"undeclared"},{"id":"meta/llama","created":99}]})");
+  ASSERT_TRUE(list);
+  const std::vector<PublicModel> models = {{"llama", &list->at("meta/llama")}, {"new", nullptr}};
   const std::string body = models_body(models);
   EXPECT_EQ(body,
             R"({"object":"list","data":[{"id":"llama","object":"model","created":17,"owned_by":"vllm",)"
@@ -22,8 +23,15 @@ TEST(ModelList, ClientsSeeThePolicysModelsAndNoMoreOfAnEndpointThanItsDetails) {
 }
 
 TEST(ModelList, WhatIsNoListTellsNothing) {
-  for (const char* body : {"", "not JSON", R"({"data":{}})", R"([])", R"({"data":[{"ID":"m"}]})"})
-    EXPECT_TRUE(read_model_list(body).empty()) << body;
+  for (const char* body :
+       {"", "not JSON", "{}", "[]", R"({"data":{}})", R"({"data":[{}]})", R"({"data":[{"ID":"m"}]})",
+        R"({"data":[{"id":1}]})", R"({"data":["phi"]})", R"({"data":[{"id":"phi"}])"})
+    EXPECT_FALSE(read_model_list(body)) << body;
+  EXPECT_EQ(read_model_list(R"({"data":[]})").value().size(), 0U) << "it has none";
+  std::string many = R"({"data":[{"id":"phi"})";
+  for (std::size_t i = 1; i < kMaxListedModels; ++i) many += R"(,{"id":"x"})";
+  EXPECT_TRUE(read_model_list(many + "]}"));
+  EXPECT_FALSE(read_model_list(many + R"(,{"id":"x"}]})"));
 }
 
 }  // namespace
