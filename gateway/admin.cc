@@ -149,10 +149,8 @@ AdminResponse Admin::plan_change(const AdminRequest& request) const {
     for (const Error& error : policy.error()) errors.emplace_back(error.text());
     return invalid(std::move(errors));
   }
-  if (const auto access = load_endpoint_access(*policy); !access) {
-    for (const std::string& error : access.error()) errors.emplace_back(error);
-    return invalid(std::move(errors));
-  }
+  for (const Error& error : router::load_endpoint_access(*policy).errors) errors.emplace_back(error.text());
+  if (!errors.empty()) return invalid(std::move(errors));
   const auto snapshot = cell_.load();
   if (!snapshot->policy || !snapshot->route) return error_answer(404, "no policy is loaded");
   return json_answer(200, plan_json(plan({*snapshot->policy, *snapshot->policy_text}, {*policy, request.body},

@@ -131,13 +131,15 @@ boost::system::result<ControlService::Candidate, std::vector<std::string>> Contr
     return errors;
   }
   auto policy = std::make_shared<const Policy>(std::move(*parsed));
-  auto access = load_endpoint_access(*policy);
-  if (!access) return access.error();
-  if (routing_ != nullptr) {  // last: it opens new listeners
-    if (auto errors = routing_->prepare(policy); !errors.empty()) return errors;
-  }
+  router::EndpointAccesses access = router::load_endpoint_access(*policy);
+  std::vector<std::string> errors;
+  if (routing_ != nullptr)  // last: it opens new listeners
+    errors = routing_->prepare(policy, access);
+  else
+    for (const Error& error : access.errors) errors.push_back(error.text());
+  if (!errors.empty()) return errors;
   return Candidate{std::move(policy), std::make_shared<const std::string>(std::move(text)),
-                   std::move(*access)};
+                   std::move(access.each)};
 }
 
 boost::system::result<ControlService::Candidate, std::vector<std::string>> ControlService::from_file() {

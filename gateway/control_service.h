@@ -25,8 +25,10 @@ namespace perigee::gateway {
 // What serves routed requests by the policy and the Route (routing.h).
 class Routing {
  public:
-  // Makes ready for `policy` without changing anything; the errors keep it from being adopted.
-  virtual std::vector<std::string> prepare(const std::shared_ptr<const Policy>& policy) = 0;
+  // Makes ready for `policy` without changing anything; the errors keep it from being adopted. `access`: of
+  // its endpoints, whose errors are among them.
+  virtual std::vector<std::string> prepare(const std::shared_ptr<const Policy>& policy,
+                                           const router::EndpointAccesses& access) = 0;
   // `policy` is in force and decided by `route`: the one prepared last, or the one before it again.
   virtual void follow(const std::shared_ptr<const Policy>& policy, const Route& route,
                       const std::vector<std::shared_ptr<const router::ModelList>>& lists) = 0;

@@ -2,51 +2,15 @@
 
 #include <boost/asio/this_coro.hpp>
 
-#include "router/credential.h"
-
 namespace perigee::gateway {
 
 namespace asio = boost::asio;
-
-namespace {
-
-// For more than its health.
-bool is_asked(const Policy::Endpoint& endpoint) {
-  return !endpoint.discover.empty() || !endpoint.load.metrics.empty();
-}
-
-bool uses_tls(const Policy::Endpoint& endpoint) {
-  return endpoint.health.type == Policy::Health::Type::https || (endpoint.tls && is_asked(endpoint));
-}
-
-}  // namespace
 
 CheckOutcome CheckResult::outcome() const {
   if (finding == CheckFinding::ok) return CheckOutcome::passed;
   if (connect_rtt) return CheckOutcome::failed;
   if (finding == CheckFinding::refused) return CheckOutcome::connect_refused;
   return finding == CheckFinding::timeout ? CheckOutcome::connect_timeout : CheckOutcome::failed;
-}
-
-boost::system::result<std::vector<EndpointAccess>, std::vector<std::string>> load_endpoint_access(
-    const Policy& policy) {
-  std::vector<EndpointAccess> out(policy.endpoints.size());
-  std::vector<std::string> errors;
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const Policy::Endpoint& endpoint = policy.endpoints[i];
-    const auto take = [&](auto loaded, auto& into, const char* key) {
-      if (loaded)
-        into = std::move(*loaded);
-      else
-        errors.push_back("endpoints." + endpoint.name + key + loaded.error().text());
-    };
-    if (uses_tls(endpoint))
-      take(router::TlsClient::load(endpoint.tls.value_or(Policy::EndpointTls{})), out[i].tls, ".tls: ");
-    if (is_asked(endpoint))
-      take(router::authorization(endpoint.credential), out[i].authorization, ".credential: ");
-  }
-  if (!errors.empty()) return errors;
-  return out;
 }
 
 asio::awaitable<CheckResult> check_endpoint(CheckTarget target, Policy::Health check, EndpointAccess access,

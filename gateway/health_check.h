@@ -4,27 +4,15 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
-#include <memory>
-#include <string>
-#include <vector>
 
 #include "gateway/check_result.h"
 #include "gateway/endpoint_connection.h"
-#include "router/tls.h"
+#include "router/endpoint_access.h"
 #include "steering/policy.h"
 
 namespace perigee::gateway {
 
-// With what an endpoint is asked by the gateway itself.
-struct EndpointAccess {
-  std::shared_ptr<const router::TlsClient> tls;  // null: without TLS
-  std::string authorization;  // for its models and its load; empty: none. Secret: never logged
-};
-
-// Reads what the endpoints of `policy` name that are checked by https or asked for their models or their
-// load, in the policy's order; an error for each that is wrong.
-boost::system::result<std::vector<EndpointAccess>, std::vector<std::string>> load_endpoint_access(
-    const Policy& policy);
+using router::EndpointAccess;
 
 // Runs on the executor of the calling coroutine; every failure is a finding. `tls` is for https, which checks
 // the endpoint's certificate as requests do: what is no endpoint of ours must not pass for a healthy one.

@@ -27,7 +27,7 @@ class HealthChecker {
   HealthChecker& operator=(const HealthChecker&) = delete;
 
   // Checks the endpoints of `policy` from now on. An endpoint of the same name and address keeps what is
-  // known of it; others begin as unknown. `access`: as load_endpoint_access() made it for `policy`.
+  // known of it; others begin as unknown. `access`: as load_endpoint_access() read it for `policy`.
   void follow(const Policy& policy, const std::vector<EndpointAccess>& access);
 
   // What report() said before endpoints went with one policy and came back with the next: those that were not

@@ -31,7 +31,7 @@ class LoadPoller {
   LoadPoller& operator=(const LoadPoller&) = delete;
 
   // Asks the endpoints of `policy` from now on. What was learned of one of the same name and address is kept.
-  // `access`: as load_endpoint_access() made it for `policy`.
+  // `access`: as load_endpoint_access() read it for `policy`.
   void follow(const Policy& policy, const std::vector<EndpointAccess>& access);
 
   // In the order of the policy's endpoints, as of `now`.

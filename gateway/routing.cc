@@ -7,9 +7,14 @@
 
 namespace perigee::gateway {
 
-std::vector<std::string> RouterRouting::prepare(const std::shared_ptr<const Policy>& policy) {
+std::vector<std::string> RouterRouting::prepare(const std::shared_ptr<const Policy>& policy,
+                                                const router::EndpointAccesses& access) {
+  std::vector<std::string> errors;
   if (router_ == nullptr) {
-    if (policy->listeners.empty()) return {};
+    if (policy->listeners.empty()) {
+      for (const Error& error : access.errors) errors.push_back(error.text());
+      return errors;
+    }
     const std::size_t threads =
         std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, policy->router.threads);
     auto evidence = std::make_unique<router::Evidence>(threads);
@@ -20,8 +25,8 @@ std::vector<std::string> RouterRouting::prepare(const std::shared_ptr<const Poli
     evidence_ = std::move(evidence);
     router_ = std::move(*router);
   }
-  std::vector<std::string> errors = open_log(policy);
-  for (const Error& error : router_->prepare(policy, monotonic_now())) errors.push_back(error.text());
+  errors = open_log(policy);
+  for (const Error& error : router_->prepare(policy, access, monotonic_now())) errors.push_back(error.text());
   return errors;
 }
 
@@ -36,7 +41,8 @@ void RouterRouting::follow(const std::shared_ptr<const Policy>& policy, const Ro
                            const std::vector<std::shared_ptr<const router::ModelList>>& lists) {
   if (router_ == nullptr) return;
   std::vector<std::string> errors;
-  if (policy != followed_ && !router_->ready_for(policy)) errors = prepare(policy);
+  if (policy != followed_ && !router_->ready_for(policy))
+    errors = prepare(policy, router::load_endpoint_access(*policy));
   if (log_of_ != policy) errors = open_log(policy);  // what was prepared last was not put in force
   followed_ = policy;
   drain_deadline_ = policy->router.drain_deadline;

@@ -23,7 +23,8 @@ class RouterRouting final : public Routing {
       : log_(log), inherited_(std::move(inherited)) {}
 
   // The number of threads is that of the first policy with listeners, until a restart.
-  std::vector<std::string> prepare(const std::shared_ptr<const Policy>& policy) override;
+  std::vector<std::string> prepare(const std::shared_ptr<const Policy>& policy,
+                                   const router::EndpointAccesses& access) override;
   void follow(const std::shared_ptr<const Policy>& policy, const Route& route,
               const std::vector<std::shared_ptr<const router::ModelList>>& lists) override;
 

@@ -3,17 +3,11 @@
 #include <algorithm>
 
 #include "contract/directory.h"
-#include "router/credential.h"
 #include "router/keys.h"
 #include "router/socket_address.h"
 
 namespace perigee::router {
 namespace {
-
-Result<std::shared_ptr<const TlsClient>> client_tls(const Policy::Endpoint& endpoint) {
-  if (!endpoint.tls) return std::shared_ptr<const TlsClient>();
-  return TlsClient::load(*endpoint.tls);
-}
 
 Result<std::shared_ptr<const TlsServer>> server_tls(const Policy::Listener& listener,
                                                     const std::shared_ptr<TicketKeys>& tickets) {
@@ -42,23 +36,11 @@ Result<std::unique_ptr<Router>> Router::create(const std::vector<RecordSink*>& s
   return router;
 }
 
-RouterMaterial Router::load(const Policy& policy, std::vector<Error>& errors) const {
-  RouterMaterial material;
-  const auto take = [&errors](auto result, auto& into, const std::string& owner) {
-    if (result) {
-      into.push_back(std::move(*result));
-    } else {
-      errors.push_back({owner, result.error().text()});
-      into.emplace_back();
-    }
-  };
-  for (const Policy::Endpoint& endpoint : policy.endpoints) {
-    take(client_tls(endpoint), material.endpoint_tls, "endpoints." + endpoint.name + ".tls");
-    take(authorization(endpoint.credential), material.credentials,
-         "endpoints." + endpoint.name + ".credential");
-  }
+void Router::load(const Policy& policy, RouterMaterial& material, std::vector<Error>& errors) const {
   for (const Policy::Listener& listener : policy.listeners) {
-    take(server_tls(listener, tickets_), material.listener_tls, "listeners." + listener.name + ".tls");
+    auto tls = server_tls(listener, tickets_);
+    if (!tls) errors.push_back({"listeners." + listener.name + ".tls", tls.error().text()});
+    material.listener_tls.push_back(tls ? std::move(*tls) : nullptr);
   }
   if (!policy.keys_file.empty()) {
     const auto keys = KeyRing::load(policy.keys_file, in_force_.material.keys.get());
@@ -69,12 +51,14 @@ RouterMaterial Router::load(const Policy& policy, std::vector<Error>& errors) co
       for (Error& error : keys.error()) errors.push_back(std::move(error));
     }
   }
-  return material;
 }
 
-std::vector<Error> Router::prepare(const std::shared_ptr<const Policy>& policy, Instant now) {
-  std::vector<Error> errors;
-  RouterMaterial material = load(*policy, errors);
+std::vector<Error> Router::prepare(const std::shared_ptr<const Policy>& policy, EndpointAccesses access,
+                                   Instant now) {
+  std::vector<Error> errors = std::move(access.errors);
+  RouterMaterial material;
+  material.endpoints = std::move(access.each);
+  load(*policy, material, errors);
   if (errors.empty()) errors = open_listeners(*policy, material, now);
   if (errors.empty()) prepared_ = {policy, std::move(material)};
   return errors;

@@ -24,9 +24,14 @@ class Router {
   // Copies of all listening sockets, for the next process.
   [[nodiscard]] std::vector<Descriptor> sockets();
 
-  // Loads what `policy` names (certificates, credentials, keys) and opens the listeners that are new in it.
-  // Nothing changes before publish(); an error, one for each thing that is wrong, leaves all as it was.
-  [[nodiscard]] std::vector<Error> prepare(const std::shared_ptr<const Policy>& policy, Instant now);
+  // Loads what else `policy` names (certificates of listeners, keys) and opens the listeners that are new in
+  // it. `access`: of `policy`, read before. Nothing changes before publish(); an error, one for each thing
+  // that is wrong, those of `access` first, leaves all as it was.
+  [[nodiscard]] std::vector<Error> prepare(const std::shared_ptr<const Policy>& policy,
+                                           EndpointAccesses access, Instant now);
+  [[nodiscard]] std::vector<Error> prepare(const std::shared_ptr<const Policy>& policy, Instant now) {
+    return prepare(policy, load_endpoint_access(*policy), now);
+  }
   // It was prepared last, is in force, or was in force before that: publish() takes it.
   [[nodiscard]] bool ready_for(const std::shared_ptr<const Policy>& policy) const;
   // From now on requests are decided by `policy` and `route`. What was prepared for another one is dropped.
@@ -50,7 +55,7 @@ class Router {
 
  private:
   Router() = default;
-  [[nodiscard]] RouterMaterial load(const Policy& policy, std::vector<Error>& errors) const;
+  void load(const Policy& policy, RouterMaterial& material, std::vector<Error>& errors) const;
   [[nodiscard]] std::vector<Error> open_listeners(const Policy& policy, const RouterMaterial& material,
                                                   Instant now);
   // Of each thread: of each listener of `policy`.

@@ -100,8 +100,8 @@ class Maker {
     }
     const std::string host = from.tls ? from.tls->name : from.address.text();
     out.target = {from.name + "/" + out.link, from.address, from.port, host + ":" + std::to_string(from.port),
-                  at(material_.endpoint_tls, index)};
-    out.credential = at(material_.credentials, index);
+                  at(material_.endpoints, index).tls};
+    out.credential = at(material_.endpoints, index).authorization;
     out.counters = counters(out);
     return out;
   }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "contract/units.h"
+#include "router/endpoint_access.h"
 #include "router/endpoint_target.h"
 #include "router/gate.h"
 #include "router/model_list.h"
@@ -129,8 +130,7 @@ struct RouterSnapshot {
 
 // What was loaded for a policy: beside its endpoints and listeners, in their order.
 struct RouterMaterial {
-  std::vector<std::shared_ptr<const TlsClient>> endpoint_tls;  // null: plain
-  std::vector<std::string> credentials;                        // the value of Authorization; empty: none
+  std::vector<EndpointAccess> endpoints;
   std::vector<std::shared_ptr<const TlsServer>> listener_tls;  // null: plain
   std::shared_ptr<const KeyRing> keys;
 };

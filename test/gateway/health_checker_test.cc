@@ -187,11 +187,11 @@ TEST_F(DiscoverTest, WhatCannotBeReadChangesNothingUntilItCountsAsDeclared) {
 TEST_F(DiscoverTest, AsksForTheListWithTheCredentialAndForHealthWithout) {
   policy_.endpoints[0].credential.environment = "PERIGEE_TEST_TOKEN";
   ::unsetenv("PERIGEE_TEST_TOKEN");
-  const auto errors = load_endpoint_access(policy_).error();
+  const auto errors = router::load_endpoint_access(policy_).errors;
   ASSERT_EQ(errors.size(), 1U);
-  EXPECT_EQ(errors[0].find("endpoints.one.credential: PERIGEE_TEST_TOKEN: "), 0U) << errors[0];
+  EXPECT_EQ(errors[0].text().find("endpoints.one.credential: PERIGEE_TEST_TOKEN: "), 0U) << errors[0].text();
   ::setenv("PERIGEE_TEST_TOKEN", "secret", 1);
-  discovering_.follow(policy_, *load_endpoint_access(policy_));
+  discovering_.follow(policy_, router::load_endpoint_access(policy_).each);
   ::unsetenv("PERIGEE_TEST_TOKEN");
   ASSERT_TRUE(run_until([&] { return absent().has_value(); }));
   const std::lock_guard lock(mutex_);
@@ -222,16 +222,16 @@ TEST_F(HealthCheckerTest, AReloadTakesTheCertificatesOfThen) {
   policy.endpoints[0].health.type = Policy::Health::Type::https;
   policy.endpoints[0].tls = Policy::EndpointTls{issuer.file(), "127.0.0.1", true, "", ""};
   checker_.set_dataplane_alive(true);
-  checker_.follow(policy, *load_endpoint_access(policy));
+  checker_.follow(policy, router::load_endpoint_access(policy).each);
   ASSERT_TRUE(run_until([&] { return verdict() == Health::healthy; }));
   policy.endpoints[0].tls->ca = stranger.file();
-  checker_.follow(policy, *load_endpoint_access(policy));
+  checker_.follow(policy, router::load_endpoint_access(policy).each);
   EXPECT_EQ(verdict(), Health::healthy) << "until the certificate was looked at";
   ASSERT_TRUE(run_until([&] { return verdict() == Health::unhealthy; }));
   policy.endpoints[0].tls->ca = "/nonexistent.pem";
-  const auto errors = load_endpoint_access(policy).error();
+  const auto errors = router::load_endpoint_access(policy).errors;
   ASSERT_EQ(errors.size(), 1U);
-  EXPECT_EQ(errors[0].find("endpoints.one.tls: /nonexistent.pem: "), 0U) << errors[0];
+  EXPECT_EQ(errors[0].text().find("endpoints.one.tls: /nonexistent.pem: "), 0U) << errors[0].text();
 }
 
 }  // namespace

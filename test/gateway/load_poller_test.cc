@@ -183,10 +183,10 @@ TEST_F(LoadPollerTest, OverTlsWithItsCertificateVerified) {
   const ScriptedEndpoint secure(identity.answering(http_response("200 OK", page(5))));
   Policy policy = policy_with(secure.port());
   policy.endpoints[0].tls = Policy::EndpointTls{issuer.file(), "127.0.0.1", true, "", ""};
-  poller_.follow(policy, *load_endpoint_access(policy));
+  poller_.follow(policy, router::load_endpoint_access(policy).each);
   ASSERT_TRUE(run_until([&] { return waiting_ == 5; }));
   policy.endpoints[0].tls->ca = stranger.file();
-  poller_.follow(policy, *load_endpoint_access(policy));
+  poller_.follow(policy, router::load_endpoint_access(policy).each);
   ASSERT_TRUE(run_until([&] { return seen(CheckFinding::tls_failed) >= 1; }));
   poller_.follow(Policy{}, {});
 }

@@ -32,7 +32,7 @@ TEST(RoutingTest, LoadsReachTheirEndpointsAndComeBack) {
   };
   routing.take_load(policy->endpoints[1], load, {});
   EXPECT_FALSE(seen(*policy)[1].load) << "there is no router yet";
-  ASSERT_EQ(routing.prepare(policy), std::vector<std::string>{});
+  ASSERT_EQ(routing.prepare(policy, router::load_endpoint_access(*policy)), std::vector<std::string>{});
   routing.follow(policy, Route{}, {});
   routing.take_load(policy->endpoints[1], load, {});
   EXPECT_EQ(seen(*policy)[1].load, load);
@@ -44,6 +44,26 @@ TEST(RoutingTest, LoadsReachTheirEndpointsAndComeBack) {
   Policy other = *policy;
   other.endpoints[1].load.orca = false;
   EXPECT_FALSE(seen(other)[1].load) << "its answers are not asked";
+}
+
+// So that an operator mends a policy once.
+TEST(RoutingTest, AllThatIsWrongIsSaidAtOnce) {
+  Lines lines;
+  const Log log = lines.log();
+  RouterRouting routing(log);
+  auto policy = std::make_shared<Policy>(*policy_with(""));
+  policy->endpoints[0].credential.file = "/nonexistent/token";
+  policy->endpoints[1].tls = Policy::EndpointTls{"/nonexistent/ca", "a.example", true, "", ""};
+  policy->keys_file = "/nonexistent/keys";
+  const auto errors = routing.prepare(policy, router::load_endpoint_access(*policy));
+  ASSERT_EQ(errors.size(), 3U);
+  EXPECT_EQ(errors[0].find("endpoints." + policy->endpoints[0].name + ".credential: /nonexistent/token: "),
+            0U);
+  EXPECT_EQ(errors[1].find("endpoints." + policy->endpoints[1].name + ".tls: /nonexistent/ca: "), 0U);
+  EXPECT_EQ(errors[2].find("/nonexistent/keys: "), 0U);
+  policy->listeners.clear();
+  RouterRouting without(log);
+  EXPECT_EQ(without.prepare(policy, router::load_endpoint_access(*policy)).size(), 2U) << "without a router";
 }
 
 }  // namespace

@@ -30,7 +30,7 @@ class SnapshotTest : public ::testing::Test {
 };
 
 TEST_F(SnapshotTest, HasWhatARequestIsDecidedBy) {
-  material.credentials = {"Bearer secret"};
+  material.endpoints = {{nullptr, "Bearer secret"}};
   const RouterSnapshot snapshot = make();
   ASSERT_EQ(snapshot.listeners.size(), 1U);
   EXPECT_EQ(snapshot.listeners[0].policy.port, 443);
