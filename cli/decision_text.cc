@@ -88,7 +88,7 @@ void read_candidate(const json::object& object, const std::string& where, Record
   members.number("id", seen.endpoint.value);
   std::string barrier;
   members.text("barrier", barrier, false);
-  if (!barrier.empty() && !find_name(barrier, Verdict::pinned_elsewhere, seen.barrier))
+  if (!barrier.empty() && !find_name(barrier, Verdict::same_pop, seen.barrier))
     members.wrong("barrier", "names no barrier");
   members.flag("full", seen.full);
   members.flag("breaker_open", seen.breaker_open);
@@ -142,6 +142,7 @@ Result<DecisionRecord> parse_decision(std::string_view line) {
   read_law(members.find("law"), out.law, fault);
   members.number("random", out.draw.random);
   if (members.find("prefix") != nullptr) members.number("prefix", out.draw.prefix.emplace());
+  members.flag("hedge", out.draw.hedge);
   read_candidates(members.find("candidates"), out, fault);
   members.text("chosen", out.chosen, false);
   std::string rule;

@@ -27,6 +27,8 @@ void append_access_line(std::string& out, const RequestRecord& record) {
   line.text("error", record.error);
   line.text("would_refuse", record.would_refuse);
   line.number("attempts", record.attempts);
+  line.text("hedge", record.hedge);
+  line.text("hedge_endpoint", record.hedge_endpoint);
   if (record.client_retry > 0) line.number("client_retry", record.client_retry);
   line.span("total_ms", record.begun, record.ended);
   if (record.queued >= Nanos(0)) line.span("queued_ms", record.begun, record.begun + record.queued);

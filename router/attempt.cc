@@ -52,13 +52,13 @@ bool Attempt::fail(unsigned status, std::string_view code, std::string message, 
   return end(AttemptEnd::Kind::elsewhere, result, std::move(message));
 }
 
-Task<AttemptEnd> Attempt::run(bool fresh) {
+bool Attempt::start(bool fresh) {
   auto connection = fresh ? thread_.pool.open(task_.endpoint.target, signal_)
                           : thread_.pool.acquire(task_.endpoint.target, signal_);
   if (!connection) {
     fail(502, "endpoint_unreachable", "the endpoint cannot be reached", AttemptResult::failure);
     end_.reason = connection.error().text();
-    co_return std::move(end_);
+    return false;
   }
   started_ = thread_.loop.now();
   successes_before_ = successes();
@@ -67,12 +67,16 @@ Task<AttemptEnd> Attempt::run(bool fresh) {
   open_ = endpoint_->reused();
   wait_for(Waiting::connect, thread_.loop.now() + task_.timeouts.connect);
   if (task_.sse_keep_alive > Nanos(0)) comment_timer_.arm(commented_ + task_.sse_keep_alive);
-  // Each turn does what can be done now, in the order in which a request goes through. True: the attempt is
-  // over.
-  while (!(watch() || establish() || send() || receive())) {
-    set_waiting();
-    co_await signal_.wait();
-  }
+  return true;
+}
+
+bool Attempt::step() {
+  if (watch() || establish() || send() || receive()) return true;
+  set_waiting();
+  return false;
+}
+
+AttemptEnd Attempt::finish() {
   if (endpoint_ && end_.kind != AttemptEnd::Kind::answered) endpoint_->stream().abort();  // it stops at once
   // After a comment there is no status any more, and no other attempt.
   if (relay_.committed() &&
@@ -81,7 +85,14 @@ Task<AttemptEnd> Attempt::run(bool fresh) {
     end_.kind = AttemptEnd::Kind::broken_off;
     end_.stale = false;
   }
-  co_return std::move(end_);
+  return std::move(end_);
+}
+
+void Attempt::cancel() {
+  if (endpoint_) endpoint_->stream().abort();
+  endpoint_.reset();
+  timer_.disarm();
+  comment_timer_.disarm();
 }
 
 // What can end an attempt from outside: the client, its time, our own end.
@@ -273,6 +284,7 @@ bool Attempt::judge_status() {
     end_.error = unavailable(status >= 400 ? status : 502, "endpoint_error", said());
     return end(AttemptEnd::Kind::failed, result, said());
   }
+  if (beside_ && status >= 300) return end(AttemptEnd::Kind::elsewhere, result, said());
   relay_.begin(head, endpoint_->framing(), body_.asks_usage(), task_.answer_fields);
   return false;
 }

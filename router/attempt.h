@@ -10,7 +10,6 @@
 #include "router/in_flight.h"
 #include "router/relay.h"
 #include "router/request_sender.h"
-#include "router/task.h"
 #include "router/thread_context.h"
 
 namespace perigee::router {
@@ -69,8 +68,17 @@ class Attempt {
  public:
   Attempt(ThreadContext& thread, Exchange& exchange, Signal& signal, HeldBody& body, Relay& relay,
           RequestRecord& record, const AttemptTask& task);
-  // `fresh`: a new connection, none from the pool.
-  Task<AttemptEnd> run(bool fresh);
+  // `fresh`: a new connection, none from the pool. False: it is over already.
+  bool start(bool fresh);
+  // What can be done now, in the order in which a request goes through; the signal tells when there is more.
+  // True: it is over.
+  bool step();
+  // Once it is over.
+  AttemptEnd finish();
+  // Another one answered.
+  void cancel();
+  // Another attempt is under way: an answer that is not a good one is none.
+  void set_beside(bool beside) { beside_ = beside; }
 
  private:
   bool establish();
@@ -116,6 +124,7 @@ class Attempt {
   bool whole_ = false;  // the body was there when it started
   bool began_ = false;  // the answer
   bool open_ = false;
+  bool beside_ = false;
   bool progress_ = false;  // in this turn
   AttemptEnd end_;
 };

@@ -83,6 +83,8 @@ Contender contender_of(const RouterSnapshot& snapshot, const RouterSnapshot::Poo
     out.barrier = Verdict::pinned_elsewhere;
   } else if (request.has_tried(candidate.endpoint)) {
     out.barrier = Verdict::tried;
+  } else if (!request.not_pop.empty() && endpoint.pop == request.not_pop) {
+    out.barrier = Verdict::same_pop;
   } else if (candidate.standing == Standing::barred) {
     out.barrier = candidate.excluded == Exclusion::model_absent ? Verdict::model_absent : Verdict::barred;
   } else if ((endpoint.region & request.regions) == 0) {

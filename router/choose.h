@@ -49,6 +49,7 @@ struct ChoiceRequest {
   std::size_t tried_count = 0;
   std::optional<std::uint16_t> only;    // no other endpoint has what the request names
   const EndpointList* among = nullptr;  // no other endpoint is allowed; null: any
+  std::string_view not_pop;             // of another attempt that is under way; empty: none
   std::uint64_t octets = 0;             // of its body
   double tokens = 0;                    // of its prompt, as estimated
   std::optional<std::uint64_t>

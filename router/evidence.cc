@@ -2,6 +2,7 @@
 
 #include "router/access_log.h"
 #include "router/breaker.h"
+#include "router/hedge.h"
 #include "router/metric_family.h"
 #include "router/router.h"
 
@@ -74,6 +75,31 @@ void add_gates(const RouterSnapshot& snapshot, Families& out) {
                 service.gate->sheds(static_cast<Shed>(i)));
   }
   for (Family* family : {&in_flight, &depth, &sheds}) family->move_into(out);
+}
+
+// Of each class that may have them, from the start.
+void add_hedges(const RouterSnapshot& snapshot, Families& out) {
+  Family hedges = counter("perigee_router_hedges_total", "Second attempts beside a first one, by their end.");
+  Family refusals = counter("perigee_router_hedges_refused_total",
+                            "Requests that took long and got no second attempt, by why.");
+  Family after = gauge("perigee_router_hedge_after_seconds",
+                       "When a second attempt may go: what 95 of 100 first events of late took less than.");
+  for (std::size_t i = 0; i < snapshot.hedges.size(); ++i) {
+    if (snapshot.hedges[i] == nullptr) continue;
+    const HedgeCounters& of = *snapshot.hedges[i];
+    const Labels labels{{"class", snapshot.settings.classes[i].name}};
+    for (std::size_t end = 0; end < of.ends.size(); ++end)
+      hedges.add(with(labels, "result", std::string(name_of(static_cast<HedgeEnd>(end)))),
+                 of.ends[end].load(std::memory_order_relaxed));
+    for (std::size_t reason = 0; reason < of.refusals.size(); ++reason)
+      refusals.add(with(labels, "reason", std::string(name_of(static_cast<HedgeRefusal>(reason)))),
+                   of.refusals[reason].load(std::memory_order_relaxed));
+    for (const HedgeKind kind : {HedgeKind::stream, HedgeKind::embeddings})
+      if (const auto known = hedge_after(of, kind))
+        after.add(with(labels, "kind", std::string(name_of(kind))),
+                  static_cast<double>(known->count()) / 1e9);
+  }
+  for (Family* family : {&hedges, &refusals, &after}) family->move_into(out);
 }
 
 void add_threads(const ThreadCounters& counters, Families& out) {
@@ -172,6 +198,7 @@ std::vector<prometheus::MetricFamily> Evidence::families(Router& router, Instant
   add_endpoints(*router.snapshot_now(), now, out);
   add_gates(*router.snapshot_now(), out);
   add_costs(*router.snapshot_now(), out);
+  add_hedges(*router.snapshot_now(), out);
   add_threads(router.thread_counters(), out);
   add_process(router.counters(), log_.lost(), decisions_.lost(), usage_.lost(), out);
   return out;

@@ -68,6 +68,7 @@ class Gate {
     return sheds_[static_cast<std::size_t>(reason)].load(std::memory_order_relaxed);
   }
   [[nodiscard]] std::uint32_t in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool queues() const { return waiting_.load(std::memory_order_relaxed) > 0; }
   [[nodiscard]] std::array<std::size_t, kPriorities> depths();
 
  private:

@@ -72,6 +72,8 @@ struct RequestRecord {
       would_refuse;  // static text: the code of the first limit that only watches (shadow) and is passed
   Ending ending = Ending::completed;
   std::uint32_t attempts = 0;
+  std::string_view hedge;          // static text: what became of the attempt beside the first; empty: none
+  std::string hedge_endpoint;      // of those two attempts, the one that did not answer
   std::uint32_t client_retry = 0;  // x-stainless-retry-count
   std::uint64_t octets_in = 0;
   std::uint64_t octets_out = 0;

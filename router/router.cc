@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "contract/directory.h"
+#include "router/hedge.h"
 #include "router/keys.h"
 #include "router/socket_address.h"
 
@@ -142,6 +143,9 @@ void Router::learn(const Policy& policy, Instant now) {
       learned_.add(*sample, policy.router.service, now);
     while (const auto sample = thread->samples().tokens.take()) learned_.add(*sample);
   }
+  for (std::size_t i = 0; i < snapshot_->hedges.size(); ++i)
+    if (snapshot_->hedges[i] != nullptr)
+      look_at_times(*snapshot_->hedges[i], *snapshot_->settings.classes[i].hedge);
 }
 
 void Router::set_gates(const Policy& policy, const RouterSnapshot& snapshot) {

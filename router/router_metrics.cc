@@ -89,7 +89,8 @@ void ThreadMetrics::take(const RequestRecord& record) {
   if (!record.error.empty()) reason(reasons_, record.error).add(1);
   if (!record.would_refuse.empty()) reason(shadows_, std::string(record.would_refuse)).add(1);
   if (record.attempts > 0) of.attempts.add(record.attempts);
-  if (record.attempts > 1) of.retries.add(record.attempts - 1);
+  const std::uint32_t firsts = record.hedge.empty() ? 1 : 2;  // a hedge is no retry
+  if (record.attempts > firsts) of.retries.add(record.attempts - firsts);
   if (record.usage) {
     of.tokens[ModelSeries::prompt].add(record.usage->prompt);
     of.tokens[ModelSeries::completion].add(record.usage->completion);

@@ -4,16 +4,8 @@
 #include <charconv>
 
 #include "router/admission.h"
-#include "router/header_rules.h"
-#include "router/orca.h"
 
 namespace perigee::router {
-namespace {
-
-constexpr std::size_t kUsualHead = 512;  // room for a request's head to an endpoint
-
-}  // namespace
-
 Session::Session(ThreadContext& thread, Exchange& exchange, Signal& signal, std::size_t listener)
     : thread_(thread),
       exchange_(exchange),
@@ -149,138 +141,6 @@ Task<bool> Session::queue() {
   if (late) co_return shed(Shed::late);
   record_.ending = exchange_.gone() ? Ending::client_gone : Ending::drained;
   co_return false;
-}
-
-void Session::write_head() {
-  const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
-  EndpointRequestHead head;
-  head.method = exchange_.head().method_text();
-  head.target = exchange_.head().target();
-  head.host = endpoint.target.host;
-  head.authorization = endpoint.credential;
-  head.request_id = record_.request_id;
-  const std::string trace = trace_.text();
-  head.traceparent = trace;
-  const auto length = body_.wire_length();
-  head.body = length ? (*length == 0 ? BodyKind::none : BodyKind::length) : BodyKind::chunked;
-  head.length = length.value_or(0);
-  if (endpoint.load.orca) head.more_fields = kOrcaRequestField;
-  endpoint_head_.clear();
-  endpoint_head_.reserve(kUsualHead);
-  write_request_head(endpoint_head_, head, exchange_.head());
-  answer_fields_.clear();
-  answer_fields_ += reservation_.fields(thread_.loop.now());
-  if (extension_.listed) {
-    answer_fields_ += served_field(endpoint.target);
-  } else if (diagnoses()) {
-    answer_fields_ += "x-gateway-destination-endpoint-served: " + endpoint.name + "\r\n";
-  }
-}
-
-// Of the operations that every engine has, and where the model alone can be missing.
-std::optional<std::uint32_t> Session::absent_id_of_request() const {
-  switch (operation_info(operation_->operation).family) {
-    case ApiFamily::chat:
-    case ApiFamily::completions:
-    case ApiFamily::embeddings:
-      return absent_id(*pool_, choice_.use);
-    case ApiFamily::responses:
-      if (is_by_response_id(operation_->operation)) return std::nullopt;
-      if (body_.json() != nullptr && body_.json()->previous_response_id) return std::nullopt;
-      return absent_id(*pool_, choice_.use);
-    default:
-      return std::nullopt;
-  }
-}
-
-// One endpoint after another until one answers or no more may be tried.
-Task<void> Session::attempts() {
-  Relay relay(exchange_, record_, thread_.records, operation_info(operation_->operation).stream);
-  bool fresh = false;
-  while (fresh || pick()) {
-    if (!fresh) write_head();
-    if (operation_->operation == Operation::responses_create) {
-      relay.bind({&thread_.shared.responses,
-                  record_.key,
-                  {snapshot_->endpoints[*decision_.endpoint].id, pool_->id}});
-    }
-    const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
-    InFlight in_flight(*endpoint.counters, static_cast<std::uint64_t>(choice_.tokens), record_.streamed);
-    const AttemptTask task{
-        endpoint,
-        permit_,
-        in_flight,
-        snapshot_->settings.breaker,
-        absent_id_of_request(),
-        operation_info(operation_->operation).stream,
-        model_->timeouts,
-        limits(),
-        endpoint_head_,
-        !body_.wire_length(),
-        answer_fields_,
-        record_.begun + model_->timeouts.total,
-        record_.streamed && operation_info(operation_->operation).stream != StreamForm::none
-            ? model_->sse_keep_alive
-            : Nanos(0),
-        decision_.panic,
-        ServiceId{pool_->id},
-        choice_.tokens,
-        decision_.cost};
-    AttemptEnd end;
-    {
-      Attempt attempt(thread_, exchange_, signal_, body_, relay, record_, task);
-      end = co_await attempt.run(fresh);
-    }
-    in_flight.over();
-    endpoint.counters->attempts[static_cast<std::size_t>(end.result)].fetch_add(1, std::memory_order_relaxed);
-    const bool again = end.stale && !fresh && body_.replayable();  // outside the budget: no endpoint saw it
-    if (!again)
-      report(*endpoint.counters, permit_, end.result, snapshot_->settings.breaker, thread_.loop.now());
-    if (!again && conclude(std::move(end))) co_return;
-    fresh = again;
-    relay.forget();
-  }
-  answer(error_.message.empty() ? no_endpoint() : error_, timed_out_             ? Ending::timed_out
-                                                          : record_.attempts > 0 ? Ending::endpoint_failed
-                                                                                 : Ending::no_endpoint);
-}
-
-// Whether the request is over with this attempt.
-bool Session::conclude(AttemptEnd end) {
-  switch (end.kind) {
-    case AttemptEnd::Kind::answered:
-      record_.ending = Ending::completed;
-      return true;
-    case AttemptEnd::Kind::broken_off:
-      record_.ending = Ending::broken_off;
-      record_.error = end.error.code;
-      return true;
-    case AttemptEnd::Kind::client_gone:
-      record_.ending = Ending::client_gone;
-      return true;
-    case AttemptEnd::Kind::client_stalled:
-      record_.ending = Ending::client_stalled;
-      if (record_.status == 0 && !end.error.message.empty()) answer(end.error, Ending::client_stalled);
-      return true;
-    case AttemptEnd::Kind::body_refused:
-      record_.ending = Ending::refused;
-      if (record_.status == 0) answer(end.error, Ending::refused);
-      return true;
-    case AttemptEnd::Kind::drained:
-      if (record_.status == 0) answer(end.error, Ending::drained);
-      record_.ending = Ending::drained;
-      return true;
-    case AttemptEnd::Kind::failed:
-      answer(end.error, end.timed_out ? Ending::timed_out : Ending::endpoint_failed);
-      return true;
-    case AttemptEnd::Kind::elsewhere:
-      error_ = std::move(end.error);
-      timed_out_ = end.timed_out;
-      if (body_.replayable() && budget_.take(snapshot_->settings)) return false;
-      answer(error_, timed_out_ ? Ending::timed_out : Ending::endpoint_failed);
-      return true;
-  }
-  return true;
 }
 
 // The last octets may still wait for the client to take them.

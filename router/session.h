@@ -24,6 +24,13 @@ class Session {
   Task<void> run();
 
  private:
+  class Try;
+  // Where an attempt goes, with the right to.
+  struct Picked {
+    Decision decision;
+    BreakerPermit permit;
+  };
+
   bool open();
   bool admit();
   Task<bool> read();
@@ -38,7 +45,15 @@ class Session {
   bool shed(Shed reason);
   Task<void> attempts();
   bool pick();
-  void record_decision(std::span<const Contender> contenders, const Draw& draw);
+  void name_endpoint(RequestRecord& record, const Decision& decision) const;
+  void record_decision(std::span<const Contender> contenders, const Draw& draw, const Decision& decision);
+  Task<AttemptEnd> go(Try& one, bool fresh);
+  [[nodiscard]] HedgeCounters* hedges() const;
+  Task<AttemptEnd> go_watched(Try& first, HedgeCounters& counters);
+  std::optional<Picked> pick_hedge(const Try& first, HedgeCounters& counters);
+  Task<AttemptEnd> race(Try& first, Picked hedge, HedgeCounters& counters, Instant since);
+  static Try* step_both(Try& first, Try& second);
+  void time_first_event(HedgeCounters& counters, const RequestRecord& record, Instant since) const;
   bool conclude(AttemptEnd end);
   Task<void> deliver();
   void finish();
@@ -47,7 +62,8 @@ class Session {
   void answer_models();
   [[nodiscard]] ApiError no_endpoint() const;
   [[nodiscard]] bool diagnoses() const;
-  void write_head();
+  [[nodiscard]] std::string request_head(const RouterSnapshot::Endpoint& endpoint) const;
+  [[nodiscard]] std::string answer_fields(const RouterSnapshot::Endpoint& endpoint) const;
   [[nodiscard]] std::optional<std::uint32_t> absent_id_of_request() const;
   [[nodiscard]] const Policy::Listener::Limits& limits() const { return listener_.policy.limits; }
   [[nodiscard]] Instant body_due() const;
@@ -76,8 +92,6 @@ class Session {
   Decision decision_;
   BreakerPermit permit_;
   TraceParent trace_;
-  std::string endpoint_head_;
-  std::string answer_fields_;
   ApiError error_;  // of the last attempt
   bool timed_out_ = false;
   RequestRecord record_;

@@ -11,27 +11,32 @@ bool Session::pick() {
     const auto contenders = contend(*snapshot_, *pool_, choice_, &thread_.pool, now, room);
     const Draw draw{thread_.names.number(), choice_.prefix};
     decision_ = decide(*snapshot_, *pool_, contenders, draw);
-    if (thread_.records.wants_decisions()) record_decision(contenders, draw);
+    if (thread_.records.wants_decisions()) record_decision(contenders, draw, decision_);
     if (!decision_.endpoint) return false;
     permit_ =
         perigee::router::admit(*snapshot_->endpoints[*decision_.endpoint].counters, decision_.panic, now);
     if (permit_.granted) break;
   }
   if (!permit_.granted) return false;
-  const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision_.endpoint];
   choice_.add_tried(*decision_.endpoint);
-  record_.endpoint = endpoint.name;
-  record_.pop = endpoint.pop;
-  record_.region = endpoint.region_name;
-  record_.link = endpoint.link;
-  record_.expected = decision_.cost;
-  record_.rule = decision_.rule;
-  record_.spilled = decision_.spilled;
+  name_endpoint(record_, decision_);
   ++record_.attempts;
   return true;
 }
 
-void Session::record_decision(std::span<const Contender> contenders, const Draw& draw) {
+void Session::name_endpoint(RequestRecord& record, const Decision& decision) const {
+  const RouterSnapshot::Endpoint& endpoint = snapshot_->endpoints[*decision.endpoint];
+  record.endpoint = endpoint.name;
+  record.pop = endpoint.pop;
+  record.region = endpoint.region_name;
+  record.link = endpoint.link;
+  record.expected = decision.cost;
+  record.rule = decision.rule;
+  record.spilled = decision.spilled;
+}
+
+void Session::record_decision(std::span<const Contender> contenders, const Draw& draw,
+                              const Decision& decision) {
   DecisionRecord out;
   out.snapshot = snapshot_->number;
   out.request_id = record_.request_id;
@@ -54,8 +59,8 @@ void Session::record_decision(std::span<const Contender> contenders, const Draw&
         std::ranges::find(snapshot_->endpoints, contender.endpoint, &RouterSnapshot::Endpoint::id);
     out.candidates.push_back({found->name, contender});
   }
-  if (decision_.endpoint) out.chosen = snapshot_->endpoints[*decision_.endpoint].name;
-  out.rule = decision_.rule;
+  if (decision.endpoint) out.chosen = snapshot_->endpoints[*decision.endpoint].name;
+  out.rule = decision.rule;
   thread_.records.decided(out);
 }
 

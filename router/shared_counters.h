@@ -71,6 +71,19 @@ struct LimitCounters {
   std::atomic<std::uint32_t> in_flight{0};  // requests admitted and not over
 };
 
+// Of a class of requests that may have hedges (hedge.h), for as long as any snapshot has it.
+inline constexpr std::size_t kHedgeBuckets = 240;  // up to an hour
+struct HedgeCounters {
+  // What was earned, in millionths: of a hedge, and of a token of a prompt.
+  alignas(kCacheLine) std::atomic<std::int64_t> requests{0};
+  std::atomic<std::int64_t> tokens{0};
+  // By HedgeKind: when a hedge may go, in ns, -1: not known; and how long first events took.
+  alignas(kCacheLine) std::array<std::atomic<std::int64_t>, 2> after{-1, -1};
+  std::array<std::array<std::atomic<std::uint32_t>, kHedgeBuckets>, 2> times{};
+  std::array<std::atomic<std::uint64_t>, 4> ends{};      // by HedgeEnd
+  std::array<std::atomic<std::uint64_t>, 3> refusals{};  // by HedgeRefusal
+};
+
 // Of the process.
 struct RetryCounters {
   alignas(kCacheLine) std::atomic<std::uint32_t> active{0};  // requests of clients, from admission to the end

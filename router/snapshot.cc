@@ -58,6 +58,8 @@ class Maker {
     out.number = previous_ == nullptr ? 1 : previous_->number + 1;
     out.regions = policy_.regions;
     out.settings = policy_.router;
+    for (const RequestClass& one : policy_.router.classes)
+      out.hedges.push_back(one.hedge ? hedges(one.name) : nullptr);
     out.keys = material_.keys;
     for (std::size_t i = 0; i < policy_.endpoints.size(); ++i) out.endpoints.push_back(endpoint(i));
     std::map<std::size_t, std::size_t> services;  // of listeners
@@ -154,6 +156,14 @@ class Maker {
       return endpoint != nullptr && path.path.pop == policy_.pop_of(*endpoint).id;
     });
     return static_cast<std::size_t>(found - ranking.paths.begin());
+  }
+
+  // Those of the class of that name live on.
+  [[nodiscard]] std::shared_ptr<HedgeCounters> hedges(const std::string& name) const {
+    for (std::size_t i = 0; previous_ != nullptr && i < previous_->hedges.size(); ++i)
+      if (previous_->hedges[i] != nullptr && previous_->settings.classes[i].name == name)
+        return previous_->hedges[i];
+    return std::make_shared<HedgeCounters>();
   }
 
   // What the snapshot before had of a service goes on, so that nobody is counted twice.

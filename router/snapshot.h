@@ -119,7 +119,8 @@ struct RouterSnapshot {
   std::vector<Service> services;     // the same
   std::vector<Listener> listeners;   // the same
   Policy::Router settings;
-  std::shared_ptr<const KeyRing> keys;  // null: there is no key file
+  std::vector<std::shared_ptr<HedgeCounters>> hedges;  // beside settings.classes; null: none of that class
+  std::shared_ptr<const KeyRing> keys;                 // null: there is no key file
 
   [[nodiscard]] const RequestClass& class_of(const Pool& pool) const {
     return settings.classes[pool.request_class];

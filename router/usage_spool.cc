@@ -55,6 +55,7 @@ void append_usage_line(std::string& out, const UsageRecord& record) {
   line.text("pop", request.pop);
   line.text("region", request.region);
   line.number("attempts", request.attempts);
+  line.text("hedge", request.hedge);
   line.number("prompt_tokens", record.tokens.prompt);
   line.number("completion_tokens", record.tokens.completion);
   line.number("cached_tokens", record.tokens.cached);

@@ -79,7 +79,8 @@ class Chooser {
   std::span<const Contender> all_;
   const ChoiceLaw& law_;
   const Draw& draw_;
-  std::uint32_t class_ = ~std::uint32_t{0};
+  static constexpr std::uint32_t kNone = ~std::uint32_t{0};
+  std::uint32_t class_ = kNone;
   std::uint8_t tier_ = 0, first_tier_ = 0;
   Index first_least_, least_, prefix_, stale_;  // least: known to cost least, of the first and the used tier
   std::array<std::uint8_t, kMaxChoices> drawn_{};
@@ -92,7 +93,8 @@ bool Chooser::find_class() {
   first_tier_ = 255;
   for (std::size_t i = 0; i < all_.size(); ++i)
     if (open(i) && against(all_[i]) == class_) first_tier_ = std::min(first_tier_, all_[i].tier);
-  return class_ != ~std::uint32_t{0};
+  if (draw_.hedge && class_ != 0) class_ = kNone;
+  return class_ != kNone;
 }
 
 Chooser::Index Chooser::least_of(std::uint8_t tier) const {
@@ -205,7 +207,10 @@ Choice Chooser::decide() {
     find_tier();
     draw();
     compare(out);
-    if (!keep_prefix(out)) refresh(out);
+    if (draw_.hedge)
+      out.rule = Rule::hedge;
+    else if (!keep_prefix(out))
+      refresh(out);
     out.panic = all_[*out.candidate].unhealthy || all_[*out.candidate].breaker_open;
     out.spilled = tier_ != first_tier_;
   }
@@ -239,15 +244,15 @@ std::span<const Contender> decisive(std::span<const Contender> contenders, const
 }
 
 const char* name_of(Verdict verdict) {
-  constexpr std::array<const char*, 13> kNames = {
-      "chosen",      "lost",         "not_drawn", "behind", "full",  "breaker_open",    "unhealthy",
-      "retry_after", "model_absent", "residency", "barred", "tried", "pinned_elsewhere"};
+  constexpr std::array<const char*, 14> kNames = {
+      "chosen",      "lost",         "not_drawn", "behind", "full",  "breaker_open",     "unhealthy",
+      "retry_after", "model_absent", "residency", "barred", "tried", "pinned_elsewhere", "same_pop"};
   return kNames[static_cast<std::size_t>(verdict)];
 }
 
 const char* name_of(Rule rule) {
-  constexpr std::array<const char*, 7> kNames = {"only_one", "less_cost", "less_load",   "first_drawn",
-                                                 "affinity", "refresh",   "nothing_left"};
+  constexpr std::array<const char*, 8> kNames = {"only_one", "less_cost", "less_load", "first_drawn",
+                                                 "affinity", "refresh",   "hedge",     "nothing_left"};
   return kNames[static_cast<std::size_t>(rule)];
 }
 

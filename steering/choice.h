@@ -17,6 +17,8 @@
 //    quarter and two requests (Mirrokni et al., "Consistent Hashing with Bounded Loads", 2018, by samples).
 // 6. A candidate whose estimate was not refreshed for `refresh_after` gets one request in `refresh_one_in`,
 //    if it costs no more than half above the least.
+// A hedge, a second attempt beside one that is under way, ends with step 4, and takes none that anything
+// speaks against.
 #pragma once
 
 #include <array>
@@ -45,7 +47,8 @@ enum class Verdict : std::uint8_t {
   residency,
   barred,
   tried,
-  pinned_elsewhere  // the request names other endpoints, or a response that another one has
+  pinned_elsewhere,  // the request names other endpoints, or a response that another one has
+  same_pop           // in that of the attempt that it is to be a hedge for
 };
 [[nodiscard]] const char* name_of(Verdict verdict);  // "chosen", ...
 
@@ -57,6 +60,7 @@ enum class Rule : std::uint8_t {
   first_drawn,   // the same there too
   affinity,      // the prefix's own
   refresh,       // its estimate was too old
+  hedge,         // as above, beside another attempt
   nothing_left,  // no candidate may be used: see Choice::retry_at
 };
 [[nodiscard]] const char* name_of(Rule rule);
@@ -103,6 +107,7 @@ struct Draw {
   std::uint64_t random = 0;  // uniform over all values
   std::optional<std::uint64_t>
       prefix;  // hash of what the prompt begins with; absent: nothing to keep together
+  bool hedge = false;
   friend bool operator==(const Draw&, const Draw&) = default;
 };
 

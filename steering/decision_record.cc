@@ -111,6 +111,7 @@ void append_line(std::string& out, const DecisionRecord& record) {
   append_law(line, record.law);
   line.number("random", record.draw.random);
   if (record.draw.prefix) line.number("prefix", *record.draw.prefix);
+  line.flag("hedge", record.draw.hedge);
   line.key("candidates");
   line.open('[');
   for (const RecordedCandidate& candidate : record.candidates) append_candidate(line, candidate);

@@ -162,6 +162,18 @@ void read_law(Map& map, ChoiceLaw& law) {
   map.integer<std::uint32_t>("refresh_one_in", law.refresh_one_in, 0, 1'000'000);
 }
 
+void read_hedge(Map& map, RequestClass& own) {
+  const auto at = map.child("hedge");
+  if (!at) return;
+  HedgeLaw& law = own.hedge.emplace();
+  if (at->is(yaml::Node::Kind::null)) return;  // all as it is by default
+  Map inner(*at, map.report());
+  double share = law.share_ppm / 1e6;
+  if (inner.percent("share", share, 0.0001, 0.02))
+    law.share_ppm = static_cast<std::uint32_t>(std::lround(share * 1e6));
+  inner.integer<std::uint32_t>("samples", law.samples, 20, 10'000);
+}
+
 void read_choice(Map& map, Policy::Router& router) {
   if (const auto at = map.child("choice")) {
     Map inner(*at, map.report());
@@ -171,6 +183,7 @@ void read_choice(Map& map, Policy::Router& router) {
     Map inner(at, map.report());
     RequestClass own{name, router.classes.front().choice};
     read_law(inner, own.choice);
+    read_hedge(inner, own);
     router.classes.push_back(std::move(own));
   }
   if (const auto at = map.child("service")) {

@@ -27,7 +27,7 @@ DecisionRecord random_record(std::mt19937_64& random) {
   out.law.equal_ppm = static_cast<std::uint32_t>(random() % 100'000);
   out.law.affinity_margin = Nanos(random() % 2 * 30'000'000);
   out.law.refresh_one_in = static_cast<std::uint32_t>(random() % 4);
-  out.draw = {random(), random() % 2 == 0 ? std::optional(random()) : std::nullopt};
+  out.draw = {random(), random() % 2 == 0 ? std::optional(random()) : std::nullopt, random() % 4 == 0};
   std::vector<Contender> all;
   for (std::size_t i = 0; i < 1 + random() % 30; ++i) {
     Contender one;

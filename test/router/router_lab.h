@@ -280,6 +280,10 @@ class Records : public RecordSink {
     const std::lock_guard lock(mutex_);
     return decisions_;
   }
+  std::size_t count() {
+    const std::lock_guard lock(mutex_);
+    return records_.size();
+  }
   // The `count`th record.
   RequestRecord wait(std::size_t count = 1) {
     std::unique_lock lock(mutex_);

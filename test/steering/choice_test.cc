@@ -157,6 +157,23 @@ TEST_F(ChoiceTest, AStaleEstimateIsRefreshedNowAndThen) {
   EXPECT_EQ(spread(20'000)[1], 0);
 }
 
+TEST_F(ChoiceTest, AHedgeTakesNothingThatAnythingSpeaksAgainst) {
+  law.affinity_margin = 1s;
+  prefix = 7;
+  add(0, 1ms).full = true;
+  add(0, 1ms).unhealthy = true;
+  add(1, 1ms).breaker_open = true;
+  const auto hedge = [&] { return choose(all, law, {3, prefix, true}); };
+  EXPECT_FALSE(hedge().candidate);
+  EXPECT_EQ(hedge().rule, Rule::nothing_left);
+  EXPECT_EQ(hedge().verdicts[1], Verdict::unhealthy);
+  EXPECT_TRUE(decide().candidate) << "another request would";
+  add(1, 9ms);
+  add(1, 2ms);
+  EXPECT_EQ(hedge().candidate, 4) << "and no prefix is looked at";
+  EXPECT_EQ(hedge().rule, Rule::hedge);
+}
+
 // choose() over what decisive() kept gives the same candidate by the same rule.
 TEST_F(ChoiceTest, ARecordGivesTheSameAnswer) {
   std::mt19937_64 random(11);
@@ -179,7 +196,7 @@ TEST_F(ChoiceTest, ARecordGivesTheSameAnswer) {
       if (random() % 6 == 0) one.cost.network.reset();
       if (random() % 6 == 0) one.barrier = Verdict::residency;
     }
-    const Draw draw{random(), prefix};
+    const Draw draw{random(), prefix, random() % 4 == 0};
     const Choice whole = choose(all, law, draw);
     std::array<Contender, kMaxContenders> kept;
     const auto record = decisive(all, law, draw, kept);
@@ -194,7 +211,7 @@ TEST_F(ChoiceTest, ARecordGivesTheSameAnswer) {
     }
     ++rules[whole.rule];
   }
-  EXPECT_EQ(rules.size(), 7U) << "every rule was met";
+  EXPECT_EQ(rules.size(), 8U) << "every rule was met";
 }
 
 }  // namespace

@@ -112,6 +112,14 @@ TEST(PolicyRouter, AClassChangesWhatItNames) {
   batch.equal_ppm = 10'000;
   EXPECT_EQ(policy.router.classes[of_phi].choice, batch) << "the rest as router.choice has it";
   EXPECT_EQ(policy.routed_service("ai")->model("llama")->request_class, 0U);
+  EXPECT_FALSE(policy.router.classes[of_phi].hedge) << "off, unless asked for";
+  const auto hedge = [&](std::string_view keys) {
+    return policy_from(replaced(text, "equal: 1%", "equal: 1%, hedge: " + std::string(keys)))
+        .router.classes[of_phi]
+        .hedge;
+  };
+  EXPECT_EQ(hedge("{share: 1.5%, samples: 50}"), (HedgeLaw{15'000, 50}));
+  EXPECT_EQ(hedge(""), (HedgeLaw{20'000, 200}));
   const PolicyResult wrong = parse_policy(replaced(text, "class: batch", "class: bach"), "p.yaml");
   ASSERT_FALSE(wrong);
   EXPECT_THAT(text_of(wrong.error()), testing::HasSubstr("services.ai.models.phi.class: no class is named "
