@@ -33,6 +33,8 @@ void publish(const EngineLoad& load, const EngineRate& rate, Nanos counts, Engin
   store(out.polled_until, until);
   store(out.prefill_rate, or_unknown(rate.prefill_rate()));
   store(out.prompt_tokens, or_unknown(rate.prompt_tokens()));
+  const auto prefill = rate.prefill_time();
+  store(out.prefill_ns, prefill ? prefill->count() : -1);
 }
 
 void add_reports(const EngineReading& reading, Instant now, std::optional<EngineLoad>& load) {

@@ -34,6 +34,7 @@ struct EngineReading {
   // Learned from polls; true until something else is learned.
   std::atomic<std::int64_t> prefill_rate{-1};   // prompt tokens a second while it had a queue
   std::atomic<std::int64_t> prompt_tokens{-1};  // of one request
+  std::atomic<std::int64_t> prefill_ns{-1};     // of one request, from the queue to its first token, of late
 };
 
 // Of one endpoint, for as long as any snapshot names it. Held by shared_ptr: a new snapshot takes over those

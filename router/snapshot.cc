@@ -137,16 +137,28 @@ class Maker {
       const auto index = indexes_.find(id);
       const auto weight = weights.find(id);
       if (index == indexes_.end() || weight == weights.end()) return;  // of another policy
-      out.candidates.push_back({static_cast<std::uint16_t>(index->second), tier_of(tier),
-                                reason ? standing_of(*reason) : Standing::usable, reason, weight->second,
-                                learned_.service(id, from.id, policy_.router.service),
-                                learned_.refreshed(id, from.id)});
+      out.candidates.push_back(
+          {static_cast<std::uint16_t>(index->second), tier_of(tier),
+           reason ? standing_of(*reason) : Standing::usable, reason, weight->second,
+           learned_.service(id, from.id, policy_.router.service, prefill_of(index->second)),
+           learned_.refreshed(id, from.id)});
     };
     for (std::size_t tier = 0; tier < requests.tiers.size(); ++tier)
       for (const Candidate& candidate : requests.tiers[tier]) add(candidate.endpoint, tier, std::nullopt);
     for (const Excluded& excluded : requests.excluded)
       add(excluded.endpoint, requests.tiers.size() + place_of(excluded, requests.ranking), excluded.reason);
     return out;
+  }
+
+  // As the engine of that endpoint says; absent: it does not.
+  [[nodiscard]] std::optional<PrefillSeen> prefill_of(std::size_t endpoint) const {
+    const auto before = before_.find(policy_.endpoints[endpoint].id);
+    if (before == before_.end()) return std::nullopt;
+    const EngineReading& engine = before->second->counters->engine;
+    const std::int64_t took = engine.prefill_ns.load(std::memory_order_relaxed);
+    const std::int64_t tokens = engine.prompt_tokens.load(std::memory_order_relaxed);
+    if (took <= 0 || tokens <= 0) return std::nullopt;
+    return PrefillSeen{static_cast<double>(tokens), Nanos(took)};
   }
 
   // Among those left out, the nearest first.

@@ -13,6 +13,7 @@ double seconds_of(Nanos time) { return std::chrono::duration<double>(time).count
 void EngineRate::take(const EngineLoad& load) {
   take_rate(load);
   take_length(load);
+  take_prefill(load);
   before_ = load;
 }
 
@@ -45,9 +46,24 @@ void EngineRate::take_length(const EngineLoad& load) {
   lengths_.count = lengths_.count * fades + fresh.count * share;
 }
 
+void EngineRate::take_prefill(const EngineLoad& load) {
+  if (!before_ || !load.prefill_seconds || !before_->prefill_seconds) return;
+  const double sum = load.prefill_seconds->sum - before_->prefill_seconds->sum;
+  const double count = load.prefill_seconds->count - before_->prefill_seconds->count;
+  if (count <= 0 || sum < 0) return;  // nothing new, or an engine that began anew
+  const double fades = std::exp2(-count / kHalfLifeRequests);
+  prefills_.sum = prefills_.sum * fades + sum;
+  prefills_.count = prefills_.count * fades + count;
+}
+
 std::optional<double> EngineRate::prefill_rate() const {
   if (busy_seconds_ < seconds_of(kEnough) || tokens_ <= 0) return std::nullopt;
   return tokens_ / busy_seconds_;
+}
+
+std::optional<Nanos> EngineRate::prefill_time() const {
+  if (prefills_.count < kEnoughRequests) return std::nullopt;
+  return Nanos(std::llround(prefills_.sum / prefills_.count * 1e9));
 }
 
 std::optional<double> EngineRate::prompt_tokens() const {

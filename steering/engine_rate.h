@@ -27,14 +27,20 @@ class EngineRate {
   [[nodiscard]] std::optional<double> prefill_rate() const;
   // Tokens of a prompt. Absent until the engine tells of one.
   [[nodiscard]] std::optional<double> prompt_tokens() const;
+  // From the queue to the first token, of the requests of late. Absent until kEnoughRequests were seen
+  // between two readings: what was before the first reading may be of another day.
+  static constexpr double kEnoughRequests = 5;
+  [[nodiscard]] std::optional<Nanos> prefill_time() const;
 
  private:
   void take_rate(const EngineLoad& load);
   void take_length(const EngineLoad& load);
+  void take_prefill(const EngineLoad& load);
 
   std::optional<EngineLoad> before_;
   double tokens_ = 0, busy_seconds_ = 0;  // both fade by kHalfLife
   EngineLoad::Observed lengths_;          // fades by kHalfLifeRequests
+  EngineLoad::Observed prefills_;         // the same
 };
 
 }  // namespace perigee

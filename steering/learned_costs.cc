@@ -10,6 +10,19 @@ constexpr double kTokenMemory = 256;   // requests, of the ratio
 constexpr double kPromptMemory = 256;  // requests, of the mean prompt
 constexpr double kPriorRequests = 4;   // that the ratio's prior counts as, of 1000 tokens each
 constexpr double kPriorPrompt = 1000;
+// An engine's times hold what decoding beside a prefill costs; beyond that they are of another world.
+constexpr double kMostScale = 32;
+
+// The same line, steeper or flatter.
+ServiceTerms through(const ServiceTerms& terms, const std::optional<PrefillSeen>& engine) {
+  if (!engine) return terms;
+  const auto expected = static_cast<double>(terms.of(engine->tokens).count());
+  if (expected <= 0) return terms;
+  const double scale =
+      std::clamp(static_cast<double>(engine->took.count()) / expected, 1 / kMostScale, kMostScale);
+  return {Nanos(static_cast<std::int64_t>(static_cast<double>(terms.fixed.count()) * scale)),
+          terms.ns_per_token * scale};
+}
 
 }  // namespace
 
@@ -50,10 +63,11 @@ ServiceTerms LearnedCosts::peers(const Pool& pool, EndpointId except, const Serv
   return {Nanos(static_cast<std::int64_t>(fixed / count)), slope / count};
 }
 
-ServiceTerms LearnedCosts::service(EndpointId endpoint, ServiceId pool, const ServiceTerms& prior) const {
+ServiceTerms LearnedCosts::service(EndpointId endpoint, ServiceId pool, const ServiceTerms& prior,
+                                   const std::optional<PrefillSeen>& engine) const {
   const auto found = pools_.find(pool);
-  if (found == pools_.end()) return prior;
-  const ServiceTerms base = peers(found->second, endpoint, prior);
+  if (found == pools_.end()) return through(prior, engine);
+  const ServiceTerms base = through(peers(found->second, endpoint, prior), engine);
   const auto estimate = found->second.endpoints.find(endpoint);
   return estimate == found->second.endpoints.end() ? base : estimate->second.estimate.terms(base);
 }

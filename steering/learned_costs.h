@@ -31,6 +31,12 @@ struct TokenSample {
   friend bool operator==(const TokenSample&, const TokenSample&) = default;
 };
 
+// What an engine says of its own: a prompt of so many tokens took so long, from its queue to its first token.
+struct PrefillSeen {
+  double tokens = 0;  // > 0
+  Nanos took{0};
+};
+
 class LearnedCosts {
  public:
   static constexpr double kOctetsPerToken = 4;  // before anything is known; English prose in JSON
@@ -39,8 +45,10 @@ class LearnedCosts {
   void add(const ServiceSample& sample, const ServiceTerms& prior, Instant now);
   void add(const TokenSample& sample);
 
-  // Of an endpoint that was not seen yet: as its peers in the pool, or else the prior.
-  [[nodiscard]] ServiceTerms service(EndpointId endpoint, ServiceId pool, const ServiceTerms& prior) const;
+  // Of an endpoint that was not seen yet: as its peers in the pool, or else the prior; either through the
+  // point that its engine tells of, which is what it can do itself. The less was seen, the more that weighs.
+  [[nodiscard]] ServiceTerms service(EndpointId endpoint, ServiceId pool, const ServiceTerms& prior,
+                                     const std::optional<PrefillSeen>& engine = {}) const;
   // When the last sample came; never: there was none.
   [[nodiscard]] Instant refreshed(EndpointId endpoint, ServiceId pool) const;
   [[nodiscard]] double samples(EndpointId endpoint, ServiceId pool) const;

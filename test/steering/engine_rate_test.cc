@@ -44,6 +44,32 @@ TEST(EngineRate, WithoutAQueueAtBothEndsItSaysNothing) {
   EXPECT_FALSE(looks.rate.prefill_rate());
 }
 
+TEST(EngineRate, PrefillTimesAreThoseBetweenTwoReadings) {
+  Looks looks;
+  looks.look(0, 0);
+  looks.load.prefill_seconds = EngineLoad::Observed{4000, 1000};  // of another day
+  looks.look(0, 0);
+  EXPECT_FALSE(looks.rate.prefill_time());
+  const auto see = [&](double count, double each) {
+    looks.load.prefill_seconds->count += count;
+    looks.load.prefill_seconds->sum += count * each;
+    looks.look(0, 0);
+  };
+  see(4, 0.2);
+  EXPECT_FALSE(looks.rate.prefill_time()) << "too few";
+  see(2, 0.2);
+  ASSERT_TRUE(looks.rate.prefill_time());
+  EXPECT_NEAR(static_cast<double>(looks.rate.prefill_time()->count()), 0.2e9, 1e3);
+  looks.load.prefill_seconds = EngineLoad::Observed{0.05, 1};
+  looks.look(0, 0);
+  EXPECT_NEAR(static_cast<double>(looks.rate.prefill_time()->count()), 0.2e9, 1e3) << "it began anew";
+  for (int i = 0; i < 50; ++i) see(20, 0.6);
+  EXPECT_NEAR(static_cast<double>(looks.rate.prefill_time()->count()), 0.6e9, 0.01e9) << "as it is of late";
+  looks.load.prefill_seconds.reset();
+  looks.look(0, 0);
+  EXPECT_TRUE(looks.rate.prefill_time());
+}
+
 TEST(EngineRate, IdleTimesDoNotFade) {
   Looks looks;
   for (int i = 0; i < 40; ++i) looks.look(1, 1000);

@@ -29,6 +29,19 @@ TEST(LearnedCosts, AnUnknownEndpointIsAsItsPeersOrElseThePrior) {
   EXPECT_NEAR(costs.mean_prompt(kChat), 1000, 1);
 }
 
+TEST(LearnedCosts, WhatTheEngineSaysCountsUntilItsRequestsSayMore) {
+  LearnedCosts costs;
+  const PrefillSeen engine{2000, 500ms};
+  EXPECT_NEAR(ms(costs.service(kOne, kChat, kPrior, engine).of(2000)), 500, 0.1) << "the prior: 250 ms";
+  EXPECT_NEAR(ms(costs.service(kOne, kChat, kPrior, engine).fixed), 100, 0.1) << "both terms, twice as much";
+  for (int i = 0; i < 60; ++i) costs.add(ServiceSample{kTwo, kChat, 2000, 100ms}, kPrior, kNow);
+  EXPECT_NEAR(ms(costs.service(kOne, kChat, kPrior, engine).of(2000)), 500, 0.1) << "before its peers";
+  for (int i = 0; i < 60; ++i) costs.add(ServiceSample{kOne, kChat, 2000, 120ms}, kPrior, kNow);
+  EXPECT_NEAR(ms(costs.service(kOne, kChat, kPrior, engine).of(2000)), 120, 12) << "what was seen decides";
+  EXPECT_NEAR(ms(costs.service(kThree, kOther, kPrior, PrefillSeen{1, 1h}).of(1)), 32 * ms(kPrior.of(1)), 1)
+      << "not any number is believed";
+}
+
 TEST(LearnedCosts, OctetsPerTokenFollowUsage) {
   LearnedCosts costs;
   EXPECT_EQ(costs.octets_per_token(kChat), LearnedCosts::kOctetsPerToken);
