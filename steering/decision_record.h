@@ -21,7 +21,7 @@ struct DecisionRecord {
   std::uint64_t snapshot = 0;  // the gateway's number of what it knew; counts from its start
   std::string request_id;
   std::string service, model;
-  std::string operation;               // such as "chat_completions"
+  std::string operation;               // such as "chat"
   std::string request_class;           // of the policy; empty: none
   std::vector<std::string> residency;  // regions it may be served in; empty: any
   std::uint32_t attempt = 1;           // of the request

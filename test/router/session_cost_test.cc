@@ -210,7 +210,7 @@ TEST_F(SessionCostTest, AModelsClassDecidesItsRequests) {
   EXPECT_EQ(decisions[1].law.choices, 3U);
   std::string line;
   append_line(line, decisions[0]);
-  EXPECT_THAT(line, testing::HasSubstr("\"operation\":\"chat_completions\",\"class\":\"batch\""));
+  EXPECT_THAT(line, testing::HasSubstr("\"operation\":\"chat\",\"class\":\"batch\""));
   router.reset();
 }
 
