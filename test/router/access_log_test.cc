@@ -31,6 +31,14 @@ std::string line_of(const RequestRecord& record) {
   return out;
 }
 
+TEST(AccessLine, TellsOfAHedge) {
+  RequestRecord record = record_of("abc");
+  EXPECT_EQ(line_of(record).find("hedge"), std::string::npos);
+  record.hedge = "won";
+  record.hedge_endpoint = "mel-1";
+  EXPECT_NE(line_of(record).find(R"("hedge":"won","hedge_endpoint":"mel-1")"), std::string::npos);
+}
+
 TEST(AccessLine, IsOneJsonObject) {
   RequestRecord record = record_of("abc");
   record.operation = Operation::chat;

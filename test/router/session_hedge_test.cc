@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 
 #include "router/breaker.h"
-#include "router/hedge.h"
-#include "test/router/router_lab.h"
+#include "router/evidence.h"
+#include "test/router/hedge_lab.h"
 
 namespace perigee::router {
 namespace {
@@ -47,62 +47,7 @@ struct Stage {
   }
 };
 
-struct SessionHedgeTest : RouterLab {
-  // e1 is in mel, which is asked first; e2 is in per, in another region.
-  void begin_two(const ScriptedEndpoint& e1, const ScriptedEndpoint& e2, std::string_view model = "",
-                 std::string_view per = "per") {
-    port = ScriptedEndpoint::free_port();
-    policy = policy_of(R"(version: 1
-pop: syd
-pops:
-  syd: {prefixes: [10.1.0.0/16]}
-  mel: {prefixes: [10.2.0.0/16], region: au}
-  per: {prefixes: [10.3.0.0/16], region: eu}
-interfaces:
-  edge: {port: edge0, address: 198.51.100.1/24, gateway: none}
-  host: {port: host0, address: 10.1.0.1/24, host: true}
-snat: {addresses: [10.1.255.1]}
-links:
-  a: {pop: mel, port: link0, local: 172.31.1.1, peer: 172.31.1.2}
-  p: {pop: per, port: link1, local: 172.31.3.1, peer: 172.31.3.2}
-health: {type: none}
-endpoints:
-  e1: {pop: mel, address: '10.2.1.1:)" +
-                       std::to_string(e1.port()) + R"('}
-  e2: {pop: )" + std::string(per) +
-                       ", address: '10." + (per == "per" ? "3" : "2") + ".1.2:" + std::to_string(e2.port()) +
-                       R"('}
-listeners: {public: {address: '127.0.0.1:)" +
-                       std::to_string(port) + R"('}}
-services:
-  ai: {mode: route, listeners: [public], models: {m: {served_name: served, class: chat, endpoints: [e1, e2])" +
-                       std::string(model) + "}}" + more_service + "}\n" +
-                       "router: {classes: {chat: {hedge: {samples: 20}}}}\n");
-    router = Router::create({&records}).value();
-    in_force = std::make_shared<const Policy>(policy);
-    ASSERT_TRUE(router->prepare(in_force, monotonic_now()).empty());
-    publish();
-  }
-  void publish() {
-    decided = route(*in_force, Conditions{}, decided, monotonic_now());
-    router->publish(in_force, decided, monotonic_now());
-  }
-  // As if a thousand quick requests had been.
-  void know() {
-    for (int i = 0; i < 1000; ++i) {
-      add_first_event(hedges(), HedgeKind::stream, 5ms);
-      add_first_event(hedges(), HedgeKind::embeddings, 5ms);
-      earn(hedges(), HedgeLaw{}, 1000);
-    }
-    publish();
-  }
-  [[nodiscard]] HedgeCounters& hedges() const { return *router->snapshot()->hedges[1]; }
-  [[nodiscard]] std::uint64_t ended(HedgeEnd end) const {
-    return hedges().ends[static_cast<std::size_t>(end)];
-  }
-  [[nodiscard]] std::uint64_t refused(HedgeRefusal reason) const {
-    return hedges().refusals[static_cast<std::size_t>(reason)];
-  }
+struct SessionHedgeTest : HedgeLab {
   // It never answers.
   static ScriptedEndpoint::Script waits(Stage& stage) {
     return [&stage](Peer& peer) {
@@ -392,6 +337,48 @@ TEST_F(SessionHedgeTest, NotBeyondTheBudgetAndNotBeforeEnoughIsKnown) {
   EXPECT_THAT(peer->read_message(), HasSubstr("[DONE]"));
   EXPECT_EQ(second.asked, 0);
   expect_nothing_held();
+  router.reset();
+}
+
+TEST_F(SessionHedgeTest, ACommentOfOursCommitsTheFirst) {
+  ScriptedEndpoint e1(answers(first)), e2(waits(second));
+  begin_two(e1, e2, ", sse_keep_alive: 150ms");
+  know();
+  const auto peer = client();
+  peer->send(chat(kAskStream));
+  eventually([&] { return second.asked == 1; });
+  EXPECT_TRUE(peer->read_until(": keep-alive"));
+  eventually([&] { return second.gone == 1; });
+  first.go = true;
+  EXPECT_THAT(peer->read_message(), HasSubstr("[DONE]"));
+  EXPECT_EQ(records.wait().hedge, "lost");
+  expect_nothing_held();
+  router.reset();
+}
+
+TEST_F(SessionHedgeTest, ItsMetricsAreThereFromTheStart) {
+  ScriptedEndpoint e1(waits(first)), e2(answers(second));
+  Evidence evidence(1);
+  sinks = evidence.sinks();
+  begin_two(e1, e2);
+  const auto value = [&](const std::string& family, const std::string& label) {
+    for (const auto& each : evidence.families(*router, monotonic_now()))
+      for (const auto& metric : each.metric)
+        if (each.name == family && metric.label.at(0).value == "chat" && metric.label.at(1).value == label)
+          return metric.counter.value + metric.gauge.value;
+    return -1.0;
+  };
+  for (const char* result : {"won", "lost", "failed", "abandoned"})
+    EXPECT_EQ(value("perigee_router_hedges_total", result), 0);
+  for (const char* reason : {"queue", "no_endpoint", "budget"})
+    EXPECT_EQ(value("perigee_router_hedges_refused_total", reason), 0);
+  EXPECT_EQ(value("perigee_router_hedge_after_seconds", "stream"), -1) << "not known yet";
+  know();
+  EXPECT_NEAR(value("perigee_router_hedge_after_seconds", "stream"), 0.005, 0.001);
+  second.go = true;
+  ask(chat(kAskStream));
+  eventually([&] { return value("perigee_router_hedges_total", "won") == 1; });
+  EXPECT_THAT(value("perigee_router_hedges_total", "lost"), 0);
   router.reset();
 }
 
