@@ -62,6 +62,8 @@ TEST(EngineRate, PrefillTimesAreThoseBetweenTwoReadings) {
   EXPECT_NEAR(static_cast<double>(looks.rate.prefill_time()->count()), 0.2e9, 1e3);
   looks.load.prefill_seconds = EngineLoad::Observed{0.05, 1};
   looks.look(0, 0);
+  looks.load.prefill_seconds = EngineLoad::Observed{0.01, 9};
+  looks.look(0, 0);
   EXPECT_NEAR(static_cast<double>(looks.rate.prefill_time()->count()), 0.2e9, 1e3) << "it began anew";
   for (int i = 0; i < 50; ++i) see(20, 0.6);
   EXPECT_NEAR(static_cast<double>(looks.rate.prefill_time()->count()), 0.6e9, 0.01e9) << "as it is of late";
