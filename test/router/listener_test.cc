@@ -56,6 +56,14 @@ struct ListenerTest : LoopTest {
   std::vector<int> clients;
 };
 
+std::shared_ptr<const TlsServer> server_tls() {
+  TestIssuer issuer("test issuer");
+  const CertificateFiles api = issuer.issue("DNS:api.example");
+  return TlsServer::load({{{api.chain, api.key}}, {}, ClientCertificate::none},
+                         TicketKeys::create(monotonic_now()).value())
+      .value();
+}
+
 // Its own source address and port: 198.51.100.9:4242.
 std::string proxy_header() {
   return "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc6\x33\x64\x09\x0a\0\0\x01\x10\x92\x01\xbb"s;
@@ -177,14 +185,10 @@ TEST_F(ListenerTest, CutsWhoDoesNotGreetInTime) {
 }
 
 TEST_F(ListenerTest, DoesTheHandshakeBehindAProxyHeader) {
-  TestIssuer issuer("test issuer");
-  const CertificateFiles api = issuer.issue("DNS:api.example");
   ListenerSettings with = settings();
   with.proxy_required = true;
   with.proxy_from = {*Prefix::parse("127.0.0.0/8")};
-  with.tls = TlsServer::load({{{api.chain, api.key}}, {}, ClientCertificate::none},
-                             TicketKeys::create(monotonic_now()).value())
-                 .value();
+  with.tls = server_tls();
   listen(with);
   run([](ListenerTest& t) -> Task<> {
     const RawClient raw(t.listener->port());
@@ -203,12 +207,8 @@ TEST_F(ListenerTest, DoesTheHandshakeBehindAProxyHeader) {
 }
 
 TEST_F(ListenerTest, CountsAHandshakeThatFails) {
-  TestIssuer issuer("test issuer");
-  const CertificateFiles api = issuer.issue("DNS:api.example");
   ListenerSettings with = settings();
-  with.tls = TlsServer::load({{{api.chain, api.key}}, {}, ClientCertificate::none},
-                             TicketKeys::create(monotonic_now()).value())
-                 .value();
+  with.tls = server_tls();
   listen(with);
   run([](ListenerTest& t) -> Task<> {
     send_all(t.client(), "GET / HTTP/1.1\r\n\r\n");
@@ -313,6 +313,28 @@ TEST_F(ListenerTest, WhoSaysNothingMakesRoom) {
     send_all(t.clients[0], proxy_header().substr(20));
     co_await t.have(3);
     EXPECT_EQ(t.listener->counters().over_limit, 0U);
+  }(*this));
+}
+
+// They cost a client nothing, and us no more than their bound.
+TEST_F(ListenerTest, SilentTlsConnectionsAreBoundedAndKeepNobodyOut) {
+  ListenerSettings with = settings();
+  with.tls = server_tls();
+  with.most_greetings = 3;
+  listen(with);
+  run([](ListenerTest& t) -> Task<> {
+    for (std::uint64_t i = 1; i <= 10; ++i) {
+      t.client();
+      while (t.listener->counters().accepted < i) co_await t.turns(1);
+      EXPECT_LE(t.listener->greeting(), 3U);
+    }
+    EXPECT_EQ(t.listener->counters().silent_dropped, 7U);
+    const RawClient raw(t.listener->port());
+    std::thread connecting([&] { raw.connect(); });
+    co_await t.have(1);
+    connecting.join();
+    EXPECT_EQ(t.listener->counters().silent_dropped, 8U);
+    EXPECT_EQ(t.listener->greeting(), 2U);
   }(*this));
 }
 
