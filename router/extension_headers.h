@@ -27,7 +27,10 @@ struct ExtensionHeaders {
                                                       const Policy::Listener& listener,
                                                       const IpAddress& client, const Head& head);
 
-// Lines of an answer, each with CRLF. Who served, as the extension names endpoints: by address and port.
+// Lines of an answer, each with CRLF. Who served, by address and port: to a gateway in front this is no
+// diagnosis but its protocol (proposal 004 gives endpoints no other name, and its conformance tests compare
+// this field with what the gateway sent), and it is told only to whom the policy lists. Everybody else, who
+// may be told by `diagnostics`, gets the endpoint's name in the policy and never an address.
 [[nodiscard]] std::string served_field(const EndpointTarget& target);
 // Why a request that got the error `code` was dropped before any endpoint had it; empty: it was not.
 [[nodiscard]] std::string_view dropped_reason_field(std::string_view code);

@@ -44,6 +44,13 @@ struct ExtensionHeadersTest : RouterLab {
   std::vector<std::unique_ptr<ScriptedEndpoint>> endpoints;
 };
 
+TEST_F(ExtensionHeadersTest, WhoIsToldByDiagnosticsGetsANameAndNoAddress) {
+  begin_with(1, "{}, diagnostics: true");
+  const std::string answer = ask_with("");
+  EXPECT_THAT(answer, HasSubstr("x-gateway-destination-endpoint-served: e1\r\n"));
+  EXPECT_THAT(answer, Not(HasSubstr(at(1))));
+}
+
 TEST_F(ExtensionHeadersTest, ADestinationIsTakenInItsOrderAndWhoServedIsTold) {
   begin_with(3, kListed);
   const std::string order = "x-gateway-destination-endpoint: " + at(3) + ", 10.9.9.9:1,x," + at(1) + "\r\n";
