@@ -13,10 +13,9 @@ constexpr Nanos kHealthLook = std::chrono::seconds(1);  // how often, while noth
 
 std::optional<Nanos> retry_after_of(const Head& head) {
   const auto seconds = head.find(FieldName::retry_after);
-  // A date is rare, and clocks differ.
   if (!seconds || seconds->empty() || seconds->size() > 6 ||
       seconds->find_first_not_of("0123456789") != std::string_view::npos)
-    return std::nullopt;
+    return std::nullopt;  // a date: rare, and clocks differ
   return std::chrono::seconds(std::stol(std::string(*seconds)));
 }
 
@@ -56,7 +55,9 @@ bool Attempt::start(bool fresh) {
   auto connection = fresh ? thread_.pool.open(task_.endpoint.target, signal_)
                           : thread_.pool.acquire(task_.endpoint.target, signal_);
   if (!connection) {
-    fail(502, "endpoint_unreachable", "the endpoint cannot be reached", AttemptResult::failure);
+    const bool ours = connection.error().where == Stream::kNoDescriptors;
+    fail(ours ? 503 : 502, ours ? "no_descriptors" : "endpoint_unreachable", "the endpoint cannot be reached",
+         ours ? AttemptResult::neutral : AttemptResult::failure);
     end_.reason = connection.error().text();
     return false;
   }

@@ -15,6 +15,7 @@
 #include <string>
 #include <utility>
 
+#include "router/descriptors.h"
 #include "router/proxy_protocol.h"
 #include "router/socket_address.h"
 
@@ -169,20 +170,37 @@ Task<> Listener::accept_all() {
   }
 }
 
+// Whether the next connection would leave the reserve untouched.
+bool Listener::has_room() const {
+  const int next = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+  if (next < 0) return false;
+  ::close(next);
+  return leaves_reserve(next, DescriptorUse::client);
+}
+
 // False: there is none now.
 bool Listener::accept_one() {
+  if (full_ && !has_room()) {
+    wait_for_descriptors();
+    return false;
+  }
   int fd = -1;
   const SocketAddress peer = SocketAddress::accept(fd_, fd);
   if (fd >= 0) {
+    full_ = !leaves_reserve(fd, DescriptorUse::client);  // it is the last one until there is room
     welcome(fd, peer);
     return true;
   }
   if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
   // The client gave up, or the network told of an error it had (accept(2)): the next one may be well.
   if (!out_of_descriptors(errno)) return true;
+  wait_for_descriptors();
+  return false;
+}
+
+void Listener::wait_for_descriptors() {
   ++counters_.out_of_descriptors;
   back_off_.arm(loop_.now() + kBackOff);
-  return false;
 }
 
 void Listener::welcome(int fd, const SocketAddress& peer) {

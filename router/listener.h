@@ -53,7 +53,9 @@ struct ListenerCounters {
   std::uint64_t greeting_late = 0;
   std::uint64_t silent_dropped = 0;  // closed for who came later: had not said a word
   std::uint64_t handshake_failed = 0;
-  std::uint64_t out_of_descriptors = 0;  // times the system gave no more; accepting pauses for kBackOff then
+  // Times there were no more but the reserve (descriptors.h); accepting pauses for kBackOff then, and
+  // connections wait in the accept queue.
+  std::uint64_t out_of_descriptors = 0;
 };
 
 class Listener final : private Watched {
@@ -102,7 +104,9 @@ class Listener final : private Watched {
   [[nodiscard]] std::list<Greeting>::const_iterator oldest_silent() const;
   bool drop_silent();
   Task<> accept_all();
+  [[nodiscard]] bool has_room() const;
   bool accept_one();
+  void wait_for_descriptors();
   void close_socket();
   void welcome(int fd, const SocketAddress& peer);
   Task<> greet(Greeting& greeting);
@@ -117,6 +121,7 @@ class Listener final : private Watched {
   int fd_;
   std::uint16_t port_;
   bool paused_ = false;
+  bool full_ = false;  // the last connection touched the reserve of descriptors
   ListenerCounters counters_;
   Signal signal_;
   Timer back_off_;

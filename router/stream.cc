@@ -13,6 +13,7 @@
 #include <limits>
 #include <utility>
 
+#include "router/descriptors.h"
 #include "router/socket_address.h"
 #include "router/tls.h"
 #include "steering/request_cost.h"
@@ -52,7 +53,11 @@ Result<std::unique_ptr<Stream>> Stream::connect(Loop& loop, const IpAddress& add
                                                 const TlsClient* tls, Signal& signal) {
   const SocketAddress to(address, port);
   const int fd = ::socket(to.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) return system_error("socket");
+  if (fd < 0) return Error{std::string(kNoDescriptors), std::strerror(errno)};
+  if (!leaves_reserve(fd, DescriptorUse::endpoint)) {
+    ::close(fd);
+    return Error{std::string(kNoDescriptors), "no more but the reserve"};
+  }
   keep_alive(fd);
   std::unique_ptr<Stream> stream(new Stream(loop, fd, signal, State::connecting));
   if (::connect(fd, to.get(), to.size()) != 0 && errno != EINPROGRESS) return system_error("connect");

@@ -38,8 +38,11 @@ struct IoResult {
 
 class Stream final : private Watched {
  public:
+  // `where` of an error that says nothing of the other end: no socket is left for it (descriptors.h).
+  static constexpr std::string_view kNoDescriptors = "descriptors";
+
   // Begins to connect; establish() finishes. `tls` may be null and is used during the call only. Fails when
-  // the system gives no socket or the address cannot be reached at all.
+  // there is no socket or the address cannot be reached at all.
   static Result<std::unique_ptr<Stream>> connect(Loop& loop, const IpAddress& address, std::uint16_t port,
                                                  const TlsClient* tls, Signal& signal);
   // Takes over `fd`, an accepted non-blocking socket. Fails when the loop cannot watch it (`fd` is closed

@@ -2,6 +2,7 @@
 // its telemetry.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <filesystem>
 #include <functional>
 #include <thread>
+#include <vector>
 
 #include "test/gateway/fake_dataplane.h"
 #include "test/gateway/loopback.h"
@@ -65,6 +67,14 @@ class GatewayProgramTest : public testing::Test {
     return policy_text("admin: {listen: \"127.0.0.1:" + std::to_string(port_) + "\", socket: " + socket_ +
                        "}\n" + more);
   }
+  // With a routed service at that port of loopback.
+  [[nodiscard]] std::string routed_policy(std::uint16_t port) const {
+    std::string routed = kRouted;
+    routed.replace(routed.find("203.0.113.11:80"), 15, "127.0.0.1:" + std::to_string(port));
+    // The admin section of policy() comes first: the service belongs right behind the services.
+    return policy_text(routed) + "admin: {listen: \"127.0.0.1:" + std::to_string(port_) +
+           "\", socket: " + socket_ + "}\n";
+  }
   void start() {
     launch();
     ASSERT_TRUE(eventually([this] { return logged("admin_listening"); })) << Surroundings::contents(log_);
@@ -74,6 +84,8 @@ class GatewayProgramTest : public testing::Test {
     if (pid_ == 0) {
       const int log = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
       ::dup2(log, STDERR_FILENO);
+      const rlimit descriptors{descriptors_, descriptors_};
+      ::setrlimit(RLIMIT_NOFILE, &descriptors);
       ::execl(kProgram.c_str(), kProgram.c_str(), "--policy", around_.policy_file().c_str(), "--table-dir",
               around_.table_directory().c_str(), "--telemetry-dir", around_.telemetry_directory().c_str(),
               handover_.empty() ? nullptr : "--handover", handover_.c_str(), nullptr);
@@ -121,6 +133,7 @@ class GatewayProgramTest : public testing::Test {
   std::string socket_ = around_.path() + "/admin.sock";
   std::string log_ = around_.path() + "/log";
   std::string handover_;
+  rlim_t descriptors_ = 1024;
   pid_t pid_ = 0;
   std::atomic<bool> stopping_ = false;
   std::thread dataplane_;
@@ -239,16 +252,32 @@ TEST_F(GatewayProgramTest, ReloadsOnSighupAndEndsOnSigterm) {
   EXPECT_NE(::access(socket_.c_str(), F_OK), 0);
 }
 
+TEST_F(GatewayProgramTest, AnswersAndReloadsWhenTheRouterIsFull) {
+  descriptors_ = 128;
+  const std::uint16_t port = closed_port();
+  around_.write_policy(routed_policy(port));
+  start();
+  std::vector<Socket> clients;
+  for (int i = 0; i < 200; ++i) clients.push_back(connect_tcp(port));
+  EXPECT_TRUE(eventually([this] {
+    return shows("/metrics", "out_of_descriptors") && !shows("/metrics", "out_of_descriptors\"} 0\n");
+  }));
+  around_.write_policy("version: 1\n");
+  ::kill(pid_, SIGHUP);
+  EXPECT_TRUE(eventually([this] { return shows("/metrics", "perigee_policy_last_reload_successful 0\n"); }));
+  EXPECT_TRUE(post("/api/v1/reload", "/dev/null").find("\"invalid\"") != std::string::npos);
+  EXPECT_TRUE(get("/healthz").ends_with("200 application/json"));
+  clients.clear();
+  EXPECT_EQ(stop(), 0);
+}
+
 TEST_F(GatewayProgramTest, HandsOverToTheNextProcess) {
   handover_ = around_.path() + "/handover";
-  const std::string port = std::to_string(closed_port());
-  std::string routed = kRouted;
-  routed.replace(routed.find("203.0.113.11:80"), 15, "127.0.0.1:" + port);
-  // The admin section of policy() comes first: the service belongs right behind the services.
-  around_.write_policy(policy_text(routed) + "admin: {listen: \"127.0.0.1:" + std::to_string(port_) +
-                       "\", socket: " + socket_ + "}\n");
+  const std::uint16_t port = closed_port();
+  around_.write_policy(routed_policy(port));
   start();
-  const std::string models = "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:" + port + "/v1/models";
+  const std::string models =
+      "curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:" + std::to_string(port) + "/v1/models";
   ASSERT_TRUE(eventually([&] { return sh(models).output == "200"; }));
   std::atomic<bool> over = false;
   std::atomic<int> served = 0;

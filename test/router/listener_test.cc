@@ -372,5 +372,29 @@ TEST_F(ListenerTest, WaitsForDescriptorsAndGoesOn) {
   }(*this));
 }
 
+// The control loop and the admin API open files and sockets when the router is full.
+TEST_F(ListenerTest, LeavesDescriptorsToOthers) {
+  listen(settings());
+  run([](ListenerTest& t) -> Task<> {
+    for (int i = 0; i < 20; ++i) t.client();
+    co_await t.have(20);
+    t.client();
+    t.client();
+    rlimit before{};
+    ::getrlimit(RLIMIT_NOFILE, &before);
+    const int next = ::dup(0);
+    ::close(next);
+    const rlimit few_more{static_cast<rlim_t>(next) + 4, before.rlim_max};  // less than the reserve
+    ::setrlimit(RLIMIT_NOFILE, &few_more);
+    co_await t.counted(t.listener->counters().out_of_descriptors);
+    EXPECT_EQ(t.accepted.size(), 21U) << "that touched the reserve";
+    const int file = ::dup(0);
+    EXPECT_GE(file, 0);
+    ::close(file);
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    co_await t.have(22);
+  }(*this));
+}
+
 }  // namespace
 }  // namespace perigee::router

@@ -1,5 +1,6 @@
 // What one client or endpoint does wrong stays with it.
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include "router/breaker.h"
 #include "test/router/router_lab.h"
@@ -332,6 +333,32 @@ TEST_F(SessionFaultsTest, SilentConnectionsToEndpointsAreProbed) {
   socklen_t size = sizeof on;
   EXPECT_EQ(::getsockopt(asked, SOL_SOCKET, SO_KEEPALIVE, &on, &size), 0);
   EXPECT_NE(on, 0);
+  router.reset();
+}
+
+TEST_F(SessionFaultsTest, AGatewayWithoutDescriptorsBlamesNoEndpoint) {
+  ScriptedEndpoint endpoint([](Peer& peer) {
+    while (!peer.read_message().empty()) peer.send(json_answer("{}"));
+  });
+  begin({endpoint.port()}, "{}", "{breaker: {failures: 1}}");
+  std::vector<std::unique_ptr<Peer>> clients;
+  for (std::size_t i = 0; i < 20; ++i) clients.push_back(client());
+  eventually([&] { return router->connections() == clients.size(); });
+  const auto& peer = clients.front();
+  rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const int next = ::dup(0);
+  ::close(next);
+  const rlimit few_more{static_cast<rlim_t>(next) + 4, before.rlim_max};  // less than the reserve
+  ::setrlimit(RLIMIT_NOFILE, &few_more);
+  peer->send(chat(kAsk));
+  const std::string answer = peer->read_message();
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(answer, HasSubstr("no_descriptors"));
+  EXPECT_EQ(endpoint.connections(), 0);
+  peer->send(chat(kAsk));
+  EXPECT_THAT(peer->read_message(), StartsWith("HTTP/1.1 200 "));
   router.reset();
 }
 
