@@ -1,59 +1,38 @@
 // The checker of all endpoints, against real sockets on loopback.
 #include "gateway/health_checker.h"
 
-#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
-#include <boost/asio/io_context.hpp>
 #include <csignal>
 #include <cstdlib>
-#include <functional>
 
-#include "test/gateway/fake_dataplane.h"
-#include "test/gateway/loopback.h"
+#include "test/gateway/one_endpoint.h"
 #include "test/gateway/tls_endpoint.h"
 
 namespace perigee::gateway::test {
 namespace {
 
 using namespace std::chrono_literals;
-namespace asio = boost::asio;
-
-const IpAddress kLoopback = IpAddress::v4(127, 0, 0, 1);
 
 Policy policy_with(std::uint16_t port) {
-  Policy policy;
-  policy.pops = {{"syd", id_from_name<PopId>("syd"), {}, {}}};
-  Policy::Endpoint endpoint;
-  endpoint.name = "one";
-  endpoint.id = id_from_name<EndpointId>("one");
-  endpoint.address = kLoopback;
-  endpoint.port = port;
-  endpoint.health.interval = 5ms;
-  endpoint.health.timeout = 10s;
-  endpoint.health.fall = 3;
-  endpoint.health.rise = 2;
-  policy.endpoints = {endpoint};
+  Policy policy = one_endpoint(port);
+  Policy::Health& health = policy.endpoints[0].health;
+  health.interval = 5ms;
+  health.timeout = 10s;
+  health.fall = 3;
+  health.rise = 2;
   return policy;
 }
 
-class HealthCheckerTest : public testing::Test {
+class HealthCheckerTest : public OneEndpointTest {
  protected:
-  ~HealthCheckerTest() override { io_.stop(); }
-  bool run_until(const std::function<bool()>& done) {
-    for (int turns = 0; !done() && turns < 4000; ++turns) io_.run_one_for(5ms);
-    return done();
-  }
   [[nodiscard]] Health verdict() const { return checker_.report().front().state.verdict; }
   [[nodiscard]] std::uint64_t seen(CheckFinding finding) const {
     return checker_.report().front().findings[static_cast<std::size_t>(finding)];
   }
 
-  Lines lines_;
-  Log log_ = lines_.log();
-  asio::io_context io_;
   HealthChecker checker_{io_.get_executor(), log_};
 };
 

@@ -1,47 +1,29 @@
 // The poll of engines' load against real sockets on loopback.
 #include "gateway/load_poller.h"
 
-#include <gtest/gtest.h>
-
 #include <atomic>
-#include <boost/asio/io_context.hpp>
 #include <csignal>
-#include <functional>
 #include <mutex>
 
-#include "test/gateway/fake_dataplane.h"
-#include "test/gateway/loopback.h"
+#include "test/gateway/one_endpoint.h"
 #include "test/gateway/tls_endpoint.h"
 
 namespace perigee::gateway::test {
 namespace {
 
 using namespace std::chrono_literals;
-namespace asio = boost::asio;
 
 std::string page(int waiting) { return "vllm:num_requests_waiting " + std::to_string(waiting) + "\n"; }
 
 // Polled often, as no policy may say.
 Policy policy_with(std::uint16_t port) {
-  Policy policy;
-  policy.pops = {{"syd", id_from_name<PopId>("syd"), {}, {}}};
-  Policy::Endpoint endpoint;
-  endpoint.name = "one";
-  endpoint.id = id_from_name<EndpointId>("one");
-  endpoint.address = IpAddress::v4(127, 0, 0, 1);
-  endpoint.port = port;
-  endpoint.load = {"/metrics", 20ms, false, 0};
-  policy.endpoints = {endpoint};
+  Policy policy = one_endpoint(port);
+  policy.endpoints[0].load = {"/metrics", 20ms, false, 0};
   return policy;
 }
 
-class LoadPollerTest : public testing::Test {
+class LoadPollerTest : public OneEndpointTest {
  protected:
-  ~LoadPollerTest() override { io_.stop(); }
-  bool run_until(const std::function<bool()>& done) {
-    for (int turns = 0; !done() && turns < 4000; ++turns) io_.run_one_for(5ms);
-    return done();
-  }
   [[nodiscard]] EndpointLoad state() const { return poller_.report(monotonic_now()).front(); }
   [[nodiscard]] std::uint64_t seen(CheckFinding finding) const {
     return state().polls[static_cast<std::size_t>(finding)];
@@ -51,9 +33,6 @@ class LoadPollerTest : public testing::Test {
     answer_ = text;
   }
 
-  Lines lines_;
-  Log log_ = lines_.log();
-  asio::io_context io_;
   std::uint32_t waiting_ = 0;  // as the sink got it last
   std::size_t taken_ = 0;      // how often
   LoadPoller poller_{io_.get_executor(), log_,

@@ -218,10 +218,7 @@ TEST_F(FailoverTest, L7_13_AFailedHandshakeGoesToTheNextEndpoint) {
   });
   begin({plain.port(), good.port()});
   policy.endpoints[0].tls.emplace().verify = false;
-  in_force = std::make_shared<const Policy>(policy);
-  const Instant now = monotonic_now();
-  ASSERT_TRUE(router->prepare(in_force, now).empty());
-  router->publish(in_force, route(policy, Conditions{}, Route{}, now), now);
+  ASSERT_EQ(put_in_force(), "");
   expect_next_is_asked();
 }
 
@@ -260,10 +257,7 @@ TEST_F(AcceptanceTest, L7_21_ResidencyHoldsInEveryAttempt) {
   policy.pops[1].region = 1;
   policy.endpoints[1].pop = 1;
   policy.routed[0].residency = {0};
-  in_force = std::make_shared<const Policy>(policy);
-  const Instant now = monotonic_now();
-  ASSERT_TRUE(router->prepare(in_force, now).empty());
-  router->publish(in_force, route(policy, Conditions{}, Route{}, now), now);
+  ASSERT_EQ(put_in_force(), "");
   for (int i = 0; i < 5; ++i) EXPECT_THAT(ask(chat(kAsk)), StartsWith("HTTP/1.1 50"));  // in the end in panic
   EXPECT_GE(failing.connections(), 2);
   EXPECT_EQ(abroad.connections(), 0);
@@ -305,10 +299,7 @@ TEST_F(AcceptanceTest, L7_23_ChangesAndDrainBreakNoStream) {
   }
   for (const bool without : {true, false}) {  // the endpoint is drained and comes back, the listener goes
     policy.endpoints[0].drain = without;
-    const auto next = std::make_shared<const Policy>(policy);
-    const Instant now = monotonic_now();
-    ASSERT_TRUE(router->prepare(next, now).empty());
-    router->publish(next, route(*next, Conditions{}, Route{}, now), now);
+    ASSERT_EQ(put_in_force(), "");
   }
   router->drain();
   eventually([&] { return Peer::try_connect(port) == nullptr; });

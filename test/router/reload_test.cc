@@ -42,6 +42,14 @@ struct ReloadTest : RouterLab {
     const Instant now = monotonic_now();
     EXPECT_TRUE(router->publish(next, route(*next, Conditions{}, Route{}, now), now).empty());
   }
+  void publish_without_listeners() {
+    Policy changed = policy;
+    changed.listeners.clear();
+    changed.routed.clear();
+    const auto without = std::make_shared<const Policy>(changed);
+    ASSERT_TRUE(router->prepare(without, monotonic_now()).empty());
+    publish(without);
+  }
   std::string asked_with() const { return ask(chat(kAsk)); }
 
   const std::string file = testing::TempDir() + "perigee-credential-" + std::to_string(::getpid());
@@ -81,12 +89,7 @@ TEST_F(ReloadTest, AMissingFileChangesNothing) {
 }
 
 TEST_F(ReloadTest, AListenerThatWasTakenAwayComesBack) {
-  Policy changed = policy;
-  changed.listeners.clear();
-  changed.routed.clear();
-  const auto without = std::make_shared<const Policy>(changed);
-  ASSERT_TRUE(router->prepare(without, monotonic_now()).empty());
-  publish(without);
+  publish_without_listeners();
   publish(in_force);
   EXPECT_THAT(asked_with(), HasSubstr("none"));
 }
@@ -99,12 +102,7 @@ TEST_F(ReloadTest, WhoIsConnectedToAListenerThatGoesGetsAnAnswerOrTheEnd) {
   const std::string request = chat(kAsk);
   begun->send(request.substr(0, 20));
   eventually([&] { return router->connections() == 2; });
-  Policy changed = policy;
-  changed.listeners.clear();
-  changed.routed.clear();
-  const auto without = std::make_shared<const Policy>(changed);
-  ASSERT_TRUE(router->prepare(without, monotonic_now()).empty());
-  publish(without);
+  publish_without_listeners();
   EXPECT_EQ(idle->read_all(), "");
   EXPECT_TRUE(idle->closed());
   begun->send(request.substr(20));

@@ -321,12 +321,17 @@ struct RouterLab : testing::Test {
             "router: " + router_keys + "\n" + more_policy;
     policy = policy_of(text);
     router = Router::create({&records}).value();
+    ASSERT_EQ(put_in_force(), "");
+  }
+  // `policy` as it is now, decided anew. What is wrong with it: then all stays as it was.
+  std::string put_in_force() {
     const Instant now = monotonic_now();
+    const auto next = std::make_shared<const Policy>(policy);
+    if (const auto errors = router->prepare(next, now); !errors.empty()) return text_of(errors);
+    in_force = next;
     decided = route(policy, Conditions{}, Route{}, now);
-    in_force = std::make_shared<const Policy>(policy);
-    const auto errors = router->prepare(in_force, now);
-    ASSERT_TRUE(errors.empty()) << text_of(errors);
     router->publish(in_force, decided, now);
+    return "";
   }
   // As the control loop does at each tick.
   void tick() { router->publish(in_force, decided, monotonic_now()); }

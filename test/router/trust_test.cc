@@ -197,19 +197,11 @@ TEST_F(TrustTest, ReloadsItsKeys) {
   ScriptedEndpoint endpoint(answer_all);
   begin_with({{"team", ""}}, endpoint.port());
   EXPECT_THAT(ask(chat(kAsk, bearer("team"))), StartsWith("HTTP/1.1 200 "));
-  const auto again = [&] {
-    const Instant now = monotonic_now();
-    const Route anew = route(policy, Conditions{}, Route{}, now);
-    in_force = std::make_shared<const Policy>(policy);
-    auto errors = router->prepare(in_force, now);
-    if (errors.empty()) router->publish(in_force, anew, now);
-    return text_of(errors);
-  };
   write_keys({{"team", ", rpm: 0"}});
-  EXPECT_THAT(again(), HasSubstr("keys.team.rpm"));
+  EXPECT_THAT(put_in_force(), HasSubstr("keys.team.rpm"));
   EXPECT_THAT(ask(chat(kAsk, bearer("team"))), StartsWith("HTTP/1.1 200 "));
   write_keys({{"other", ""}});
-  EXPECT_EQ(again(), "");
+  EXPECT_EQ(put_in_force(), "");
   EXPECT_THAT(ask(chat(kAsk, bearer("team"))), StartsWith("HTTP/1.1 401 "));
   EXPECT_THAT(ask(chat(kAsk, bearer("other"))), StartsWith("HTTP/1.1 200 "));
   router.reset();
