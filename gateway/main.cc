@@ -6,6 +6,7 @@
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -227,10 +228,11 @@ asio::awaitable<void> open_later(asio::io_context& io, std::function<Result<void
   }
 }
 
-// Neither thread goes on without the other.
+// Neither thread goes on without the other. After a handover the admin API has nothing left to do, and waits.
 ExitStatus serve(asio::io_context& control_io, asio::io_context& admin_io, const Log& log) {
   std::atomic<bool> failed = false;
   const auto run_all = [&](asio::io_context& io, const char* thread) {
+    const auto work = asio::make_work_guard(io);
     try {
       io.run();
     } catch (const std::exception& thrown) {

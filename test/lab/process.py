@@ -81,6 +81,15 @@ class Processes:
             pass
         return pid is not None
 
+    def wait(self, name, patience=60.0):
+        """The exit status of a program that this very command started; it must end by itself."""
+        with open(os.path.join(self.pids, name), encoding="utf-8") as file:
+            child = self._children[json.load(file)["pid"]]
+        try:
+            return child.wait(patience)
+        except subprocess.TimeoutExpired:
+            raise ProcessError(f"{name} still runs; it said:\n{self.log_tail(name)}") from None
+
     def stop_all(self, patience=3.0):
         """Ends them all, the namespaces' holder last; True when there was anything to end."""
         names = self.names()

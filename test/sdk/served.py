@@ -33,7 +33,7 @@ POLICY = """version: 1
 pop: here
 pops: {{here: {{prefixes: [{network}], region: au}}, there: {{prefixes: [100.64.0.0/16], region: nz}}}}
 interfaces: {{local: {{port: local0, address: {neighbor}/24}}}}
-health: {{interval: 500ms, timeout: 500ms}}
+health: {{interval: 2s, timeout: 2s}}
 endpoints:
   one: {{pop: here, address: "{address}:{one}"}}
   two: {{pop: here, address: "{address}:{two}"}}
@@ -48,7 +48,7 @@ services:
     listeners: [public]
     require_key: true
     models:
-      assistant: {{endpoints: [one, two], served_name: lab-model, aliases: [gpt-4o-mini]}}
+      assistant: {{endpoints: [one, two], served_name: lab-model, aliases: [gpt-4o-mini], timeouts: {{connect: 30s}}}}
       fragile: {{endpoints: [fragile], served_name: lab-model}}
 keys: {{file: {keys}}}
 router: {{access_log: {log}}}
@@ -92,7 +92,8 @@ class ServedCase(unittest.TestCase):
         cls.port, cls.admin_port = free_ports(2)
         cls.base_url = f"https://{HOST}:{cls.port}/v1"
         cls.certificate = cls.path("front.pem")
-        cls.start_gateway(address)
+        cls.write_policy(address)
+        cls.start_gateway("gateway")
 
     @classmethod
     def path(cls, name):
@@ -107,7 +108,7 @@ class ServedCase(unittest.TestCase):
         return int(re.search(r"port (\d+)", cls.processes.log_tail(name)).group(1))
 
     @classmethod
-    def start_gateway(cls, address):
+    def write_policy(cls, address):
         certificate.make(cls.certificate, cls.path("front.key"), HOST)
         digest = hashlib.sha256(SECRET.encode()).hexdigest()
         def private(name, flags):
@@ -125,10 +126,14 @@ class ServedCase(unittest.TestCase):
                                      socket=cls.path("admin.sock"), **cls.endpoints))
         for name in ("table", "telemetry"):
             os.mkdir(cls.path(name), 0o700)
-        cls.processes.start("gateway", [os.path.join(BUILD_DIR, "bin", "perigee-gateway"), "--policy",
-                                        cls.path("policy.yaml"), "--table-dir", cls.path("table"),
-                                        "--telemetry-dir", cls.path("telemetry")])
-        cls.processes.wait_ready("gateway", "admin_listening")
+
+    @classmethod
+    def start_gateway(cls, name):
+        """Under this name among the processes; it takes the place of one that runs."""
+        cls.processes.start(name, [os.path.join(BUILD_DIR, "bin", "perigee-gateway"), "--policy",
+                                   cls.path("policy.yaml"), "--table-dir", cls.path("table"), "--telemetry-dir",
+                                   cls.path("telemetry"), "--handover", cls.path("handover.sock")])
+        cls.processes.wait_ready(name, "admin_listening")
 
     @staticmethod
     def token(key="team"):
