@@ -11,6 +11,7 @@ import time
 import drive
 import namespaces
 import process
+import routed
 import rundir
 import topology
 from demo_screen import Screen
@@ -30,10 +31,20 @@ LOOK_AROUND = """The lab is still up. Look around:
 and end it with scripts/lab down"""
 
 
-def demonstrate(lab, screen):
+def client_of_routed(lab, screen):
+    """The kind of routed.Call that asks for routed requests."""
+    try:
+        routed.SdkCall.install(os.path.join(lab.build_dir, "test", "sdk"))
+        return routed.SdkCall
+    except routed.npm_packages.NotToBeHad as reason:
+        screen.say(f"curl will ask for routed requests, as the official OpenAI SDK cannot be had: {reason}")
+        return routed.Call
+
+
+def demonstrate(lab, screen, kind):
     began = time.monotonic()
     load = drive.Load(lab, new=100, keep=8, keep_rate=50)
-    demo = Demo(lab, load, screen)
+    demo = Demo(lab, load, screen, kind)
     screen.watch(lab, load)
     try:
         demo.run()
@@ -54,10 +65,11 @@ def bring_up_and_demonstrate(lab, screen, keep):
     """The exit status; the lab is down again, unless `keep`."""
     code, ours = 1, False
     try:
+        kind = client_of_routed(lab, screen)
         screen.say("bringing up three PoPs, a client and a gateway ...")
         lab.up()
         ours = True
-        code = demonstrate(lab, screen)
+        code = demonstrate(lab, screen, kind)
     except namespaces.Unsupported as reason:
         screen.say(f"scripts/demo: {reason}")
         code = SKIPPED

@@ -12,8 +12,9 @@ NEAR = ("mel-1", "mel-2")
 
 
 class Demo:
-    def __init__(self, lab, load, screen):
-        self.lab, self.load, self.screen = lab, load, screen
+    def __init__(self, lab, load, screen, kind):
+        """`kind` of routed.Call: who asks for routed requests."""
+        self.lab, self.load, self.screen, self.kind = lab, load, screen, kind
         self.problems = []
         self.cuts = []  # ms from each silent cut until the link was left
         self._title, self._since_ns = "", 0
@@ -64,10 +65,10 @@ class Demo:
 
     def by_request(self):
         self.step(f"an OpenAI client asks https://{topology.ROUTED_NAME}: TLS ends in the gateway, requests are routed")
-        call = routed.Call(self.lab, 25).wait()
+        call = self.kind(self.lab, 25).wait()
         self.require(call.whole(), f"the call failed: {call.status} {call.error}")
         self.require(call.endpoint in NEAR, f"{call.endpoint} is not the nearest")
-        self.result(f"curl --cacert, streamed: {len(call.tokens)} tokens of {call.endpoint}, whole")
+        self.result(f"{call.client} asked, streamed: {len(call.tokens)} tokens of {call.endpoint}, whole")
         self.count_failures()
 
     def longer(self):
@@ -93,7 +94,7 @@ class Demo:
     def cut_with_stream(self):
         self.step("syd-mel-a and syd-mel-b are cut, one after the other, while a stream runs")
         stream = drive.Stream(self.lab, 12 * drive.TOKENS_PER_S)
-        call = routed.Call(self.lab, 8 * drive.TOKENS_PER_S)
+        call = self.kind(self.lab, 8 * drive.TOKENS_PER_S)
         observe.wait_for("the streams run", lambda: len(stream.tokens()) > 10 and len(call.tokens) > 10)
         seen = self.cut("syd-mel-a", "syd-mel-b")
         self.requests_move(call, "syd-mel-a", "syd-mel-b")
@@ -111,7 +112,7 @@ class Demo:
     def requests_move(self, call, left, then):
         """The gateway's own segments, by link, while a routed answer of before goes on and another one is made."""
         before, seen = observe.carried(self.lab, topology.GATEWAY_ADDRESS), len(call.tokens)
-        another = routed.Call(self.lab, 5).wait()
+        another = self.kind(self.lab, 5).wait()
         observe.wait_for("more tokens", lambda: len(call.tokens) >= seen + 50 or not call.running())
         after = observe.carried(self.lab, topology.GATEWAY_ADDRESS)
         moved = {name: after[name] - before[name] for name in (left, then)}
@@ -132,7 +133,7 @@ class Demo:
 
     def kill_nearest(self):
         self.step("the process of mel-1 is killed")
-        call = routed.call_on(self.lab, "mel-1", 60 * drive.TOKENS_PER_S)
+        call = routed.call_on(self.lab, "mel-1", 60 * drive.TOKENS_PER_S, kind=self.kind)
         before_ns = drive.now_ns()
         table = self.lab.telemetry().in_force()
         self.lab.kill_endpoint("mel-1")
@@ -150,9 +151,9 @@ class Demo:
 
     def answer_breaks_off(self, call):
         killed_ns = drive.now_ns()
-        call.wait()
+        observe.wait_for("the end of the answer", lambda: call.error or not call.running(), patience=routed.TIMEOUT_S)
         ended_ms = (drive.now_ns() - killed_ns) / 1e6
-        another = routed.Call(self.lab, 5).wait()
+        another = self.kind(self.lab, 5).wait()
         told = call.error is not None and not call.done and call.in_order()
         self.require(told, f"the routed answer of mel-1 ended so: {call.error}")
         self.require(another.whole() and another.endpoint != "mel-1",
