@@ -86,5 +86,19 @@ class Stream(Driven):
         return max((b - a for a, b in zip(times, times[1:]) if b >= since_ns), default=0) / 1e6
 
 
+class Asked(Driven):
+    """Streamed requests of the routed service, `clients` at a time."""
+
+    def __init__(self, lab, clients, prompt=10, gap=0.0):
+        super().__init__(lab, "--ask", clients, "--certificate", lab.certificate, "--prompt", prompt, "--gap", gap)
+
+    def answers(self, since_ns=0):
+        """Those to what was asked since."""
+        return [r for r in self.records() if r["start"] >= since_ns and not r["error"]]
+
+    def failed(self):
+        return [r for r in self.records() if r["error"]]
+
+
 def now_ns():
     return time.monotonic_ns()

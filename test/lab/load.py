@@ -2,16 +2,19 @@
 
     load.py [--new RATE] [--keep CONNECTIONS --keep-rate RATE]     chat completions until it is terminated
     load.py --stream TOKENS                                        one streamed completion
+    load.py --ask CLIENTS --certificate FILE [--prompt OCTETS] [--gap S]    of the routed service, until terminated:
+        streamed, from each client one after the other on one connection
 
-A record has kind (new: a connection of its own; keep: on a kept one; stream), start and end in CLOCK_MONOTONIC
+A record has kind (new: a connection of its own; keep: on a kept one; stream; ask), start and end in CLOCK_MONOTONIC
 nanoseconds as the data planes use, endpoint, error (null when all is well). A stream also writes a record for
-each token, with its number. It ends when its standard input does.
+each token, with its number; ask has the time of the first. It ends when its standard input does.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import ssl
 import sys
 import threading
 import time
@@ -149,9 +152,52 @@ async def stream(tokens):
     emit(kind="stream", start=start, end=time.monotonic_ns(), endpoint=endpoint, error=error)
 
 
+def ask_bytes(octets):
+    body = json.dumps({"model": topology.ROUTED_MODEL, "stream": True, "max_tokens": 1,
+                       "messages": [{"role": "user", "content": "x" * octets}]}).encode()
+    return (f"POST /v1/chat/completions HTTP/1.1\r\nHost: {topology.ROUTED_NAME}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n").encode() + body
+
+
+async def ask_streamed(reader, writer, request, record):
+    writer.write(request)
+    record["endpoint"] = (await read_head(reader))["x-gateway-destination-endpoint-served"]
+    while (line := await reader.readline()) != b"0\r\n":  # the last chunk
+        if not line:
+            raise HttpError("the stream ended early")
+        if b'"content"' in line and not record["first"]:
+            record["first"] = time.monotonic_ns()
+        if b'"error"' in line:
+            raise HttpError(line.decode())
+    await reader.readline()
+
+
+async def asking(given):
+    trust = ssl.create_default_context(cafile=given.certificate)
+    request, writer = ask_bytes(given.prompt), None
+    while True:
+        record = {"kind": "ask", "start": time.monotonic_ns(), "first": None, "endpoint": None, "error": None}
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                if writer is None:
+                    reader, writer = await asyncio.open_connection(topology.ROUTED_VIP, 443, ssl=trust,
+                                                                   server_hostname=topology.ROUTED_NAME)
+                await ask_streamed(reader, writer, request, record)
+        except FAILURES as failure:
+            record["error"] = describe(failure)
+            if writer:
+                writer.close()
+            writer = None
+        emit(**record, end=time.monotonic_ns())
+        await asyncio.sleep(given.gap)
+
+
 async def run(given):
     if given.stream:
         await stream(given.stream)
+        return
+    if given.ask:
+        await asyncio.gather(*(asking(given) for _ in range(given.ask)))
         return
     tasks = [new_requests(given.new)] if given.new else []
     period = given.keep / given.keep_rate
@@ -165,6 +211,10 @@ def main():
     parser.add_argument("--keep", type=int, default=0, help="kept connections")
     parser.add_argument("--keep-rate", type=float, default=20, help="requests a second on all of them together")
     parser.add_argument("--stream", type=int, default=0, help="tokens of the one stream")
+    parser.add_argument("--ask", type=int, default=0, help="clients of the routed service")
+    parser.add_argument("--certificate", help="of the routed service")
+    parser.add_argument("--prompt", type=int, default=10, help="octets of what they ask")
+    parser.add_argument("--gap", type=float, default=0, help="seconds between an answer and the next question")
     given = parser.parse_args()
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
