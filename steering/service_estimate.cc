@@ -10,6 +10,16 @@ constexpr double kFarOff = 3;            // usual distances
 constexpr double kLeastDistance = 0.02;  // of what is expected: samples that are all alike are still samples
 constexpr double kPriorTokens = 1000;    // where the prior's second point lies
 
+// The prior is a shape more than a height: it is moved to where the samples are. Of prompts that are all as
+// long the slope is then the prior's part of what they took. Left where it was, a prior above them would have
+// its fixed part alone explain them: no slope, and so an engine that works off any queue in no time.
+double scale_of(const ServiceTerms& prior, double samples, double tokens, double took) {
+  const double expected = static_cast<double>(prior.fixed.count()) * samples + prior.ns_per_token * tokens;
+  if (expected <= 0) return 1;  // no sample, or a prior that says nothing
+  const double of_prior = ServiceEstimate::kPriorSamples * expected / samples;
+  return (took + of_prior) / (expected + of_prior);
+}
+
 }  // namespace
 
 void ServiceEstimate::add(double tokens, Nanos took, const ServiceTerms& prior, Instant now) {
@@ -32,8 +42,9 @@ void ServiceEstimate::add(double tokens, Nanos took, const ServiceTerms& prior, 
 }
 
 ServiceTerms ServiceEstimate::terms(const ServiceTerms& prior) const {
-  const auto fixed = static_cast<double>(prior.fixed.count());
-  const double second = fixed + prior.ns_per_token * kPriorTokens;
+  const double scale = scale_of(prior, weight_, x_, y_);
+  const double fixed = scale * static_cast<double>(prior.fixed.count());
+  const double second = fixed + scale * prior.ns_per_token * kPriorTokens;
   const double half = kPriorSamples / 2;
   const double w = weight_ + kPriorSamples;
   const double x = x_ + half * kPriorTokens;

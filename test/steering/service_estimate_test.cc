@@ -80,6 +80,8 @@ TEST(ServiceEstimate, PromptsOfOneLengthOnlyAreNoTrouble) {
   ServiceEstimate estimate;
   for (int i = 0; i < 100; ++i) estimate.add(500, 40ms, kPrior, kNow);
   EXPECT_NEAR(ms(estimate.terms(kPrior).of(500)), 40, 3);
+  EXPECT_NEAR(estimate.terms(kPrior).ns_per_token, 40'000, 4000)
+      << "the part of 40 ms that is the prompt's in the prior";
 }
 
 }  // namespace
