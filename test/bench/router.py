@@ -103,7 +103,8 @@ wrk.body = '{"model":"m","messages":[{"role":"user","content":"Hello"}]}'
     def held_many(self, peer):
         """The same, in as many gateways as a process has too few descriptors; and what is in flight when the clients have
         gone."""
-        count = -(-HELD_MANY // ((descriptors() - SPARE_DESCRIPTORS) // 2))
+        for_streams = descriptors() * 3 // 4 - SPARE_DESCRIPTORS  # a gateway keeps the rest for others than clients
+        count = -(-HELD_MANY // (for_streams // 2))
         peers = [Perigee(8200 + 10 * i, self.build_dir, peer.everything, ENDPOINT_PORT + 1 + i) for i in range(count)]
         backends = [start([self.backend_program, ENDPOINT, str(one.endpoint_port)], LOAD_CPU) for one in peers]
         for one in peers:
